@@ -1,0 +1,10 @@
+//! The rules of Vouchsafe, pure.
+//!
+//! This crate decides; it does nothing. No tokio, no SQL, no files, no network, and it never asks
+//! what time it is: every question about time carries a [`time::Now`]. Its `Cargo.toml` and its
+//! `clippy.toml` hold it to that.
+
+pub mod id;
+pub mod secret;
+pub mod time;
+pub mod token;
