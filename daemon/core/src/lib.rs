@@ -4,7 +4,9 @@
 //! what time it is: every question about time carries a [`time::Now`]. Its `Cargo.toml` and its
 //! `clippy.toml` hold it to that.
 
+pub mod caller;
 pub mod id;
+pub mod key;
 pub mod secret;
 pub mod time;
 pub mod token;
