@@ -7,6 +7,8 @@
 pub mod caller;
 pub mod id;
 pub mod key;
+pub mod resource;
 pub mod secret;
+pub mod text;
 pub mod time;
 pub mod token;

@@ -1,0 +1,281 @@
+//! Text that others wrote, made safe to show.
+//!
+//! A reason is the agent's words, and an agent may have read a stranger's words: what is shown to
+//! a person must not be able to reorder, hide or imitate anything. Nothing is lost, only written
+//! out: U+202E becomes `\u{202e}`.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
+
+/// The longest reason, in characters.
+pub const REASON_CHARS_MAX: usize = 2_000;
+
+/// How many combining marks in a row are a way of writing; more are a way of hiding.
+const MARKS_MAX: usize = 4;
+
+/// A text that is safe to show.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Escaped {
+    /// The text, on one line, with nothing in it that cannot be seen.
+    pub text: String,
+    /// There was something in it that honest text seldom holds: invisible or reordering
+    /// characters, a flood of marks, or a word in two alphabets.
+    pub suspicious: bool,
+}
+
+/// What an agent gives as its reason: 1 to 2,000 characters, at least one of them visible.
+///
+/// The original is kept and stored; people see [`Reason::shown`].
+#[derive(Clone, Eq, PartialEq)]
+pub struct Reason(String);
+
+/// A text that is no reason.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ReasonError {
+    /// Nothing that can be seen.
+    #[error("the reason is empty")]
+    Empty,
+    /// More than [`REASON_CHARS_MAX`].
+    #[error("the reason has {chars} characters and may have 2000")]
+    TooLong {
+        /// How many it has.
+        chars: usize,
+    },
+}
+
+impl Reason {
+    /// Takes a reason, without the white space around it.
+    pub fn parse(text: &str) -> Result<Self, ReasonError> {
+        let text = text.trim();
+        let chars = text.chars().count();
+        if chars > REASON_CHARS_MAX {
+            return Err(ReasonError::TooLong { chars });
+        }
+        if visible_chars(text) == 0 {
+            return Err(ReasonError::Empty);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The agent's words as they came. Not for showing.
+    pub fn original(&self) -> &str {
+        &self.0
+    }
+
+    /// The agent's words, safe to show.
+    pub fn shown(&self) -> Escaped {
+        escape_untrusted(&self.0)
+    }
+
+    /// How long it is where a rule asks for a length: its visible characters.
+    pub fn length(&self) -> usize {
+        visible_chars(&self.0)
+    }
+}
+
+impl fmt::Debug for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.shown().text, f)
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+/// Writes out whatever in the text cannot be seen or moves other text about.
+///
+/// A line break becomes `⏎` and a tab `\t`, so that the text stays on one line. Written as
+/// `\u{...}`: control and format characters (among them bidi controls, zero-width and tag
+/// characters), private use, unassigned, line and paragraph separators, blank letters, variation
+/// selectors but for one of the first sixteen after a visible character, and combining marks with
+/// nothing to stand on or after the fourth in a row. Some scripts lose a joiner by this; their
+/// text stays readable.
+pub fn escape_untrusted(text: &str) -> Escaped {
+    let mut escaped =
+        Escaped { text: String::with_capacity(text.len()), suspicious: mixes_alphabets(text) };
+    // Marks since the last character that something can stand on; none may stand at the start.
+    let mut marks = MARKS_MAX;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match class(c) {
+            Class::Plain => {
+                escaped.text.push(c);
+                marks = 0;
+            }
+            Class::Mark if marks < MARKS_MAX => {
+                escaped.text.push(c);
+                marks += 1;
+            }
+            Class::Selector if marks == 0 => {
+                escaped.text.push(c);
+                marks = MARKS_MAX;
+            }
+            Class::Break => {
+                if c == '\r' && chars.peek() == Some(&'\n') {
+                    chars.next();
+                }
+                escaped.text.push('⏎');
+                marks = MARKS_MAX;
+            }
+            Class::Tab => {
+                escaped.text.push_str("\\t");
+                marks = MARKS_MAX;
+            }
+            Class::Mark | Class::Selector | Class::Hidden => {
+                escaped.text.extend(c.escape_unicode());
+                escaped.suspicious = true;
+                marks = MARKS_MAX;
+            }
+        }
+    }
+    escaped
+}
+
+/// Cuts a text that is longer than `max` characters, and says so.
+pub fn limit_chars(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        None => text.to_owned(),
+        Some((at, _)) => {
+            let kept = text.get(..at).unwrap_or_default();
+            format!("{kept}… (cut, {} characters in all)", text.chars().count())
+        }
+    }
+}
+
+/// Somebody's text as it is repeated in a message about it: escaped, then cut.
+pub fn echo(text: &str, max: usize) -> String {
+    limit_chars(&escape_untrusted(text).text, max)
+}
+
+/// How many characters take up room and ink: no white space, no marks, nothing hidden.
+pub fn visible_chars(text: &str) -> usize {
+    text.chars().filter(|c| class(*c) == Class::Plain && !c.is_whitespace()).count()
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Class {
+    Plain,
+    /// Drawn over the character before it.
+    Mark,
+    /// Picks a form of the character before it: `U+FE00` to `U+FE0F`.
+    Selector,
+    Break,
+    Tab,
+    /// Not to be seen.
+    Hidden,
+}
+
+fn class(c: char) -> Class {
+    match c {
+        ' '..='~' => return Class::Plain,
+        '\n' | '\r' => return Class::Break,
+        '\t' => return Class::Tab,
+        '\u{fe00}'..='\u{fe0f}' => return Class::Selector,
+        // Letters, marks and symbols that draw nothing: grapheme joiner, Hangul fillers, Khmer
+        // inherent vowels, Mongolian selectors, blank Braille, object replacement, null notehead,
+        // and the selectors that text can be smuggled in.
+        '\u{34f}'
+        | '\u{115f}'
+        | '\u{1160}'
+        | '\u{17b4}'
+        | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{2800}'
+        | '\u{3164}'
+        | '\u{ffa0}'
+        | '\u{fffc}'
+        | '\u{1d159}'
+        | '\u{e0100}'..='\u{e01ef}' => return Class::Hidden,
+        _ => {}
+    }
+    match c.general_category_group() {
+        GeneralCategoryGroup::Other => Class::Hidden,
+        GeneralCategoryGroup::Separator
+            if c.general_category() != GeneralCategory::SpaceSeparator =>
+        {
+            Class::Hidden
+        }
+        // A spacing mark has a place of its own and piles up on nothing.
+        GeneralCategoryGroup::Mark if c.general_category() != GeneralCategory::SpacingMark => {
+            Class::Mark
+        }
+        GeneralCategoryGroup::Letter
+        | GeneralCategoryGroup::Mark
+        | GeneralCategoryGroup::Number
+        | GeneralCategoryGroup::Punctuation
+        | GeneralCategoryGroup::Symbol
+        | GeneralCategoryGroup::Separator => Class::Plain,
+    }
+}
+
+/// Whether some word holds Latin letters beside Cyrillic ones, or beside Greek ones that look
+/// Latin.
+///
+/// By Unicode block, which is cheap and honest about what it finds: it does not see a word written
+/// in one foreign alphabet throughout, nor look-alikes from elsewhere. `μs`, `kΩ` and `Δt` pass.
+fn mixes_alphabets(text: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || class(c) == Class::Mark;
+    text.split(|c: char| !is_part(c)).any(|word| {
+        word.chars().any(is_latin) && word.chars().any(|c| is_cyrillic(c) || is_latin_like_greek(c))
+    })
+}
+
+const fn is_latin(c: char) -> bool {
+    matches!(c, 'A'..='Z' | 'a'..='z' | 'À'..='Ö' | 'Ø'..='ö' | 'ø'..='\u{2af}'
+        | '\u{1e00}'..='\u{1eff}' | '\u{2c60}'..='\u{2c7f}' | '\u{a720}'..='\u{a7ff}'
+        | '\u{ff21}'..='\u{ff3a}' | '\u{ff41}'..='\u{ff5a}')
+}
+
+const fn is_cyrillic(c: char) -> bool {
+    matches!(c, '\u{400}'..='\u{52f}' | '\u{1c80}'..='\u{1c8f}' | '\u{2de0}'..='\u{2dff}'
+        | '\u{a640}'..='\u{a69f}')
+}
+
+const fn is_latin_like_greek(c: char) -> bool {
+    matches!(
+        c,
+        'Α' | 'Β'
+            | 'Ε'
+            | 'Ζ'
+            | 'Η'
+            | 'Ι'
+            | 'Κ'
+            | 'Μ'
+            | 'Ν'
+            | 'Ο'
+            | 'Ρ'
+            | 'Τ'
+            | 'Υ'
+            | 'Χ'
+            | 'α'
+            | 'γ'
+            | 'ι'
+            | 'κ'
+            | 'ν'
+            | 'ο'
+            | 'ρ'
+            | 'τ'
+            | 'υ'
+            | 'χ'
+            | 'ω'
+            | 'ϲ'
+            | 'ϳ'
+            | 'Ϲ'
+            | 'Ϳ'
+            | '\u{1f00}'..='\u{1fff}'
+    )
+}
+
+#[cfg(test)]
+mod tests;
