@@ -7,6 +7,7 @@
 pub mod caller;
 pub mod id;
 pub mod key;
+pub mod policy;
 pub mod resource;
 pub mod secret;
 pub mod text;

@@ -1,0 +1,29 @@
+//! The rules: who may have what, and whom to ask.
+//!
+//! Rules are read from files ([`parse`]) into a [`RuleSet`], which answers one question:
+//! [`RuleSet::decide`]. Nothing matches: refused. A rule with `effect = "deny"`: refused, whatever
+//! else matches. Otherwise the most specific pattern wins, and what it does not cover is refused.
+
+mod cases;
+mod clash;
+pub mod defaults;
+mod directory;
+mod parse;
+mod read;
+mod rule;
+mod set;
+mod source;
+
+pub use self::cases::{CASES_MAX, Case, CaseResult, parse_cases, run_cases};
+pub use self::directory::{ApproverRef, ApproverRefError, Directory, Member, eligible};
+pub use self::parse::{FILE_BYTES_MAX, FILES_MAX, Options, PROBLEMS_MAX, RULES_MAX, parse};
+pub use self::rule::{
+    Asks, Denial, LeaseTerms, Quorum, ReasonNeeded, Rule, RuleDigest, RuleName, RuleNameError,
+};
+pub use self::set::{
+    AnyRule, Explanation, Match, Placed, Refusal, RuleSet, RuleSetDigest, Verdict,
+};
+pub use self::source::{PolicyFile, Problem};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+use globset::GlobMatcher;
+use proptest::prelude::*;
+
+use super::super::clash::clashes;
+use super::*;
+use crate::resource::{Operation, Operations, Pattern, Resource};
+
+fn any_pattern() -> impl Strategy<Value = Pattern> {
+    let part = prop::sample::select(vec!["a", "b", "*", "**"]);
+    prop::collection::vec(part, 1..=3).prop_filter_map("two ** side by side", |parts| {
+        format!("vouchsafe://secrets/{}", parts.join("/")).parse().ok()
+    })
+}
+
+fn any_operations() -> impl Strategy<Value = Operations> {
+    let secrets = vec![Operation::List, Operation::Read, Operation::Write];
+    prop::sample::subsequence(secrets, 1..=3).prop_map(Operations::from_iter)
+}
+
+fn any_denial() -> impl Strategy<Value = AnyRule> {
+    (any_pattern(), any_operations()).prop_map(|(resource, operations)| {
+        AnyRule::Deny(Denial { name: "x".parse().unwrap(), resource, operations })
+    })
+}
+
+fn any_rule() -> impl Strategy<Value = AnyRule> {
+    let allowing = (any_pattern(), any_operations(), any::<bool>());
+    let allowing = allowing.prop_map(|(resource, operations, asks)| {
+        let approvers = vec![ApproverRef::User("bob".to_owned())];
+        let people = Quorum { approvers, count: 1, self_approval: false };
+        AnyRule::Allow(Rule {
+            name: "x".parse().unwrap(),
+            resource,
+            operations,
+            asks: if asks { Asks::People(people) } else { Asks::Nobody },
+            require_reason: false,
+            min_reason_length: 0,
+            lease: LeaseTerms { default: defaults::LEASE, max: defaults::LEASE_MAX, uses: None },
+            pending_for: defaults::PENDING_FOR,
+            follow_rotation: false,
+        })
+    });
+    prop_oneof![4 => allowing, 1 => any_denial()]
+}
+
+/// Gives a rule a name and a place.
+fn placed(line: u32, mut rule: AnyRule) -> Placed {
+    let name: RuleName = format!("R{line}").parse().unwrap();
+    match &mut rule {
+        AnyRule::Allow(rule) => rule.name = name,
+        AnyRule::Deny(denial) => denial.name = name,
+    }
+    Placed { file: "a.toml".to_owned(), line, rule }
+}
+
+/// Leaves out what would be refused beside the others.
+fn consistent(rules: Vec<AnyRule>) -> Vec<Placed> {
+    let mut all = Vec::new();
+    for (line, rule) in (1..).zip(rules) {
+        all.push(placed(line, rule));
+        if !clashes(&all).is_empty() {
+            all.pop();
+        }
+    }
+    all
+}
+
+/// Every ask about paths of up to three parts over three names.
+fn asks() -> Vec<(Resource, Operation)> {
+    let names = ["a", "b", "c"];
+    let mut paths: Vec<String> = names.map(str::to_owned).to_vec();
+    for _ in 0..2 {
+        let longer = paths.iter().flat_map(|path| names.map(|name| format!("{path}/{name}")));
+        paths = longer.chain(names.map(str::to_owned)).collect();
+    }
+    let resources = paths.iter().map(|path| Resource::Secret(path.parse().unwrap()));
+    let operations = [Operation::List, Operation::Read, Operation::Write];
+    resources.flat_map(|path| operations.map(|operation| (path.clone(), operation))).collect()
+}
+
+/// What the rules say, by a plain reading of the design, one rule at a time.
+fn by_the_book(
+    rules: &[(GlobMatcher, Placed)],
+    resource: &Resource,
+    operation: Operation,
+) -> String {
+    let path = resource.glob_path();
+    let matching = rules.iter().filter(|(glob, _)| glob.is_match(&path));
+    let matching: Vec<_> = matching.map(|(_, placed)| placed).collect();
+    let denies = |p: &&&Placed| {
+        matches!(p.rule, AnyRule::Deny(_)) && p.rule.operations().contains(operation)
+    };
+    if matching.iter().any(|p| denies(&p)) {
+        return "denied".to_owned();
+    }
+    let allowing = || matching.iter().filter(|p| matches!(p.rule, AnyRule::Allow(_)));
+    let Some(best) = allowing().map(|p| p.rule.resource().specificity()).max() else {
+        return "no rule".to_owned();
+    };
+    let mut first = allowing().filter(|p| p.rule.resource().specificity() == best);
+    match first.find(|p| p.rule.operations().contains(operation)) {
+        Some(placed) => placed.rule.name().to_string(),
+        None => "not covered".to_owned(),
+    }
+}
+
+fn in_short(verdict: &Verdict<'_>) -> String {
+    match verdict {
+        Verdict::Ruled(rule) => rule.name.to_string(),
+        Verdict::Refused(Refusal::NoRule) => "no rule".to_owned(),
+        Verdict::Refused(Refusal::Denied { .. }) => "denied".to_owned(),
+        Verdict::Refused(Refusal::OperationNotCovered { .. }) => "not covered".to_owned(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn a_set_decides_as_the_design_says(rules in prop::collection::vec(any_rule(), 0..12)) {
+        let rules = consistent(rules);
+        let set = RuleSet::new(rules.clone()).unwrap();
+        let globs = rules.iter().map(|placed| placed.rule.resource().glob().compile_matcher());
+        let rules: Vec<_> = globs.zip(rules.clone()).collect();
+        for (resource, operation) in asks() {
+            let verdict = set.decide(&resource, operation);
+            prop_assert_eq!(in_short(&verdict), by_the_book(&rules, &resource, operation));
+            prop_assert_eq!(set.explain(&resource, operation).verdict, verdict);
+        }
+    }
+
+    #[test]
+    fn a_denial_more_never_allows_more(
+        rules in prop::collection::vec(any_rule(), 0..12),
+        denial in any_denial(),
+    ) {
+        let before = consistent(rules);
+        let mut after = before.clone();
+        after.push(Placed { file: "z.toml".to_owned(), line: 1, rule: denial });
+        let (before, after) = (RuleSet::new(before).unwrap(), RuleSet::new(after).unwrap());
+        for (resource, operation) in asks() {
+            let (was, is) = (before.decide(&resource, operation), after.decide(&resource, operation));
+            let denied = matches!(is, Verdict::Refused(Refusal::Denied { .. }));
+            prop_assert!(was == is || denied, "{was:?} became {is:?}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_rules_and_files_makes_no_difference(
+        (rules, shuffled) in prop::collection::vec(any_rule(), 0..12)
+            .prop_map(consistent)
+            .prop_flat_map(|rules| (Just(rules.clone()), Just(rules).prop_shuffle())),
+    ) {
+        let moved = shuffled.into_iter().zip(1..).map(|(placed, line)| Placed {
+            file: format!("{}.toml", line % 3),
+            line,
+            ..placed
+        });
+        let (one, other) = (RuleSet::new(rules).unwrap(), RuleSet::new(moved.collect()).unwrap());
+        prop_assert_eq!(one.digest(), other.digest());
+        for (resource, operation) in asks() {
+            prop_assert_eq!(one.decide(&resource, operation), other.decide(&resource, operation));
+        }
+    }
+
+    #[test]
+    fn what_is_told_never_to_match_lets_nothing_happen(
+        rules in prop::collection::vec(any_rule(), 1..12),
+    ) {
+        let rules: Vec<_> = (1..).zip(rules).map(|(line, rule)| placed(line, rule)).collect();
+        let problems = clashes(&rules);
+        let told = |line| {
+            problems.iter().any(|p| p.line == line && p.message.contains("can never match"))
+        };
+        let set = RuleSet::new(rules).unwrap();
+        for (resource, operation) in asks() {
+            if let Verdict::Ruled(rule) = set.decide(&resource, operation) {
+                let line = set.rule(rule.name.as_str()).unwrap().line;
+                prop_assert!(!told(line), "{rule:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_makes_parsing_panic(text in "((\\[\\[(rule|case)\\]\\]\n)?(name|resource|operations|lease|approvers|expect|x) = [\\[\\]{}\"a=*/,0-9\\PC]{0,12}\n){0,6}") {
+        let problems = parse(&[file(&text)], &directory(), &Options::default()).err();
+        for problem in problems.into_iter().chain(parse_cases(&file(&text)).err()).flatten() {
+            prop_assert!(!problem.message.is_empty() && !problem.mend.is_empty());
+        }
+    }
+}
