@@ -4,9 +4,11 @@
 //! what time it is: every question about time carries a [`time::Now`]. Its `Cargo.toml` and its
 //! `clippy.toml` hold it to that.
 
+pub mod approval;
 pub mod caller;
 pub mod id;
 pub mod key;
+pub mod lease;
 pub mod policy;
 pub mod resource;
 pub mod secret;

@@ -1,0 +1,448 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::caller::Claims;
+use crate::id::{ID_BYTES, LeaseId, SecretId, UserId};
+use crate::lease::{Active, Claim, Lease, RenewError, TakeError};
+use crate::policy::{Asks, LeaseTerms, Member, Options, PolicyFile, Quorum, RuleSet, parse};
+use crate::resource::{Operations, Resource};
+use crate::text::Reason;
+use crate::time::{BootId, Deadline, Now};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn now() -> Now {
+    Now {
+        wall: UnixTime::from_ms(1_795_257_840_000),
+        since_boot_ms: 5_000_000,
+        boot: BootId::new("a"),
+    }
+}
+
+fn later(by: Duration) -> Now {
+    let Deadline { wall, since_boot_ms, boot } = now().deadline(by);
+    Now { wall, since_boot_ms, boot }
+}
+
+fn people(names: &[&str]) -> Directory {
+    let member = |name: &&str| Member {
+        name: (*name).to_owned(),
+        enabled: true,
+        approves: true,
+        groups: vec!["oncall".to_owned()],
+    };
+    Directory { members: names.iter().map(member).collect() }
+}
+
+fn rule(name: &str, quorum: u32, self_approval: bool) -> Rule {
+    Rule {
+        name: name.parse().unwrap(),
+        resource: "vouchsafe://secrets/production/*".parse().unwrap(),
+        operations: Operations::of(&[Operation::Read]),
+        asks: Asks::People(Quorum {
+            approvers: vec!["group:oncall".parse().unwrap()],
+            count: quorum,
+            self_approval,
+        }),
+        require_reason: false,
+        min_reason_length: 0,
+        lease: LeaseTerms { default: 15 * MINUTE, max: 60 * MINUTE, uses: Some(20) },
+        pending_for: 60 * MINUTE,
+        follow_rotation: false,
+    }
+}
+
+fn resource(name: &str) -> Resource {
+    format!("vouchsafe://secrets/production/{name}").parse().unwrap()
+}
+
+fn item(name: &str, rule: Rule) -> Item {
+    Item {
+        resource: resource(name),
+        secret: Some(SecretId::from_random([7; ID_BYTES])),
+        version: 3,
+        description: String::new(),
+        rule,
+    }
+}
+
+fn ask(items: Vec<Item>) -> Ask {
+    Ask {
+        id: ApprovalId::from_random([1; ID_BYTES]),
+        project: ProjectId::from_random([2; ID_BYTES]),
+        project_name: "default".to_owned(),
+        asker: Asker {
+            key: KeyId::from_random([3; ID_BYTES]),
+            key_name: "claude-desktop".to_owned(),
+            owner: UserId::from_random([4; ID_BYTES]),
+            owner_name: "owner".to_owned(),
+            claims: Claims::default(),
+        },
+        operation: Operation::Read,
+        items,
+        arguments: "{}".to_owned(),
+        reason: Some(Reason::parse("INC-1042: replica lag").unwrap()),
+        requested: None,
+        asked_at: now().wall,
+        deadline: now().deadline(60 * MINUTE),
+        rule_set: String::new(),
+        history: History::default(),
+    }
+}
+
+fn one(quorum: u32) -> Pending {
+    Pending::new(ask(vec![item("DB", rule("r", quorum, false))]))
+}
+
+fn ballot(pending: &Pending, voter: &str, ballot: Ballot) -> Vote {
+    Vote {
+        voter: UserId::from_random([9; ID_BYTES]),
+        voter_name: voter.to_owned(),
+        ballot,
+        reason: "because".to_owned(),
+        digest: pending.ask.digest(),
+        rendering: None,
+        via: "grpc".to_owned(),
+        at: now().wall,
+    }
+}
+
+fn yes(pending: &Pending, voter: &str) -> Vote {
+    ballot(pending, voter, Ballot::Approve(Narrowing::default()))
+}
+
+fn narrowed(pending: &Pending, voter: &str, narrowing: Narrowing) -> Vote {
+    ballot(pending, voter, Ballot::Approve(narrowing))
+}
+
+fn still_pending(approval: Approval) -> Pending {
+    match approval {
+        Approval::Pending(pending) => pending,
+        other => panic!("{:?}", other.status()),
+    }
+}
+
+fn approved(approval: Approval) -> Approved {
+    match approval {
+        Approval::Approved(approved) => approved,
+        other => panic!("{:?}", other.status()),
+    }
+}
+
+/// Casts a yes of each voter in turn; tells how it ended, or what refused the last one.
+fn outcome(mut pending: Pending, voters: &[&str], people: &Directory) -> Result<Status, VoteError> {
+    for (index, voter) in voters.iter().enumerate() {
+        let vote = yes(&pending, voter);
+        match pending.vote(vote, people, &now())? {
+            Approval::Pending(next) => pending = next,
+            settled => {
+                assert_eq!(index + 1, voters.len(), "settled before the last vote");
+                return Ok(settled.status());
+            }
+        }
+    }
+    Ok(Status::Pending)
+}
+
+#[test]
+fn a_quorum_is_filled_by_different_people() {
+    let team = people(&["ann", "ben", "cid", "owner"]);
+    let barred = |bar| Err(VoteError::Barred(bar));
+    for (quorum, voters, expected) in [
+        (1, &["ann"][..], Ok(Status::Approved)),
+        (2, &["ann"], Ok(Status::Pending)),
+        (2, &["ann", "ben"], Ok(Status::Approved)),
+        (2, &["ann", "ann"], barred(Bar::AlreadyVoted)),
+        (3, &["ann", "ben", "cid"], Ok(Status::Approved)),
+        (1, &["owner"], barred(Bar::OwnRequest)),
+        (2, &["ann", "owner"], barred(Bar::OwnRequest)),
+        (1, &["stranger"], barred(Bar::NotAnApprover)),
+    ] {
+        assert_eq!(outcome(one(quorum), voters, &team), expected, "{quorum} {voters:?}");
+    }
+}
+
+#[test]
+fn the_owner_counts_where_the_rule_says_so() {
+    let pending = Pending::new(ask(vec![item("DB", rule("r", 1, true))]));
+    assert_eq!(outcome(pending, &["owner"], &people(&["owner"])), Ok(Status::Approved));
+}
+
+#[test]
+fn the_owner_may_always_deny() {
+    let pending = one(1);
+    let vote = ballot(&pending, "owner", Ballot::Deny);
+    let denied = pending.vote(vote, &people(&["owner", "ann"]), &now()).unwrap();
+    assert_eq!(denied.status(), Status::Denied);
+    assert_eq!(denied.outcome_reason(), "because");
+}
+
+#[test]
+fn one_denial_denies_whatever_came_before() {
+    let team = people(&["ann", "ben"]);
+    let pending = one(2);
+    let vote = yes(&pending, "ann");
+    let pending = still_pending(pending.vote(vote, &team, &now()).unwrap());
+    let vote = ballot(&pending, "ben", Ballot::Deny);
+    assert_eq!(pending.vote(vote, &team, &now()).unwrap().status(), Status::Denied);
+}
+
+#[test]
+fn a_vote_whose_giver_lost_their_standing_does_not_count() {
+    let pending = one(2);
+    let vote = yes(&pending, "ann");
+    let pending =
+        still_pending(pending.vote(vote, &people(&["ann", "ben", "cid"]), &now()).unwrap());
+    let without_ann = people(&["ben", "cid"]);
+    assert_eq!(pending.progress(&without_ann).first().map(|p| p.met), Some(0));
+    let vote = yes(&pending, "ben");
+    let pending = still_pending(pending.vote(vote, &without_ann, &now()).unwrap());
+    let vote = yes(&pending, "cid");
+    assert_eq!(pending.vote(vote, &without_ann, &now()).unwrap().status(), Status::Approved);
+}
+
+#[test]
+fn a_vote_at_the_deadline_is_too_late() {
+    let pending = one(1);
+    let vote = yes(&pending, "ann");
+    let late = later(60 * MINUTE);
+    assert_eq!(pending.clone().vote(vote, &people(&["ann"]), &late), Err(VoteError::Expired));
+    assert_eq!(pending.expire(&late).status(), Status::Expired);
+}
+
+#[test]
+fn a_vote_on_anything_else_than_what_is_asked_is_stale() {
+    let pending = one(1);
+    let mut changes: Vec<Ask> = Vec::new();
+    let mut change = |f: &dyn Fn(&mut Ask)| {
+        let mut ask = pending.ask.clone();
+        f(&mut ask);
+        changes.push(ask);
+    };
+    change(&|ask| ask.id = ApprovalId::from_random([8; ID_BYTES]));
+    change(&|ask| ask.project = ProjectId::from_random([8; ID_BYTES]));
+    change(&|ask| ask.asker.key = KeyId::from_random([8; ID_BYTES]));
+    change(&|ask| ask.operation = Operation::Use);
+    change(&|ask| ask.items.push(item("OTHER", rule("r", 1, false))));
+    change(&|ask| ask.items[0].version = 4);
+    change(&|ask| ask.items[0].secret = None);
+    change(&|ask| ask.items[0].rule.lease.max = 61 * MINUTE);
+    change(&|ask| ask.arguments = "{\"a\":1}".to_owned());
+    change(&|ask| ask.reason = None);
+    change(&|ask| ask.requested = Some(MINUTE));
+    change(&|ask| ask.rule_set = "other".to_owned());
+    for seen in changes {
+        let mut vote = yes(&pending, "ann");
+        vote.digest = seen.digest();
+        let result = pending.clone().vote(vote, &people(&["ann"]), &now());
+        assert_eq!(result, Err(VoteError::Stale), "{seen:?}");
+    }
+}
+
+#[test]
+fn an_approver_narrows_and_never_widens() {
+    let team = people(&["ann"]);
+    let cases = [
+        (
+            Narrowing { duration: Some(16 * MINUTE), ..Narrowing::default() },
+            Some(VoteError::TooLong(15 * MINUTE)),
+        ),
+        (
+            Narrowing { duration: Some(Duration::ZERO), ..Narrowing::default() },
+            Some(VoteError::TooShort),
+        ),
+        (Narrowing { uses: Some(21), ..Narrowing::default() }, Some(VoteError::TooManyUses(20))),
+        (Narrowing { uses: Some(0), ..Narrowing::default() }, Some(VoteError::TooManyUses(0))),
+        (
+            Narrowing { only: BTreeSet::from([resource("OTHER")]), ..Narrowing::default() },
+            Some(VoteError::NotAsked(resource("OTHER"))),
+        ),
+        (Narrowing { duration: Some(5 * MINUTE), uses: Some(3), ..Narrowing::default() }, None),
+    ];
+    for (narrowing, refused) in cases {
+        let pending = one(1);
+        let vote = narrowed(&pending, "ann", narrowing.clone());
+        match (pending.vote(vote, &team, &now()), refused) {
+            (Err(error), Some(expected)) => assert_eq!(error, expected),
+            (Ok(approval), None) => {
+                let limits = approved(approval).granted[0].limits;
+                assert_eq!((limits.duration, limits.max), (5 * MINUTE, 5 * MINUTE));
+                assert_eq!((limits.uses, limits.once), (Some(3), false));
+            }
+            (result, expected) => panic!("{narrowing:?}: {result:?}, not {expected:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_item_left_out_by_one_approver_is_left_out() {
+    let team = people(&["ann", "ben"]);
+    let pending =
+        Pending::new(ask(vec![item("A", rule("r", 2, false)), item("B", rule("r", 2, false))]));
+    let only = |name| Narrowing { only: BTreeSet::from([resource(name)]), ..Narrowing::default() };
+    let vote = narrowed(&pending, "ann", only("A"));
+    let pending = still_pending(pending.vote(vote, &team, &now()).unwrap());
+
+    let vote = narrowed(&pending, "ben", only("B"));
+    let nothing = pending.clone().vote(vote, &team, &now());
+    assert_eq!(nothing, Err(VoteError::NothingInCommon));
+
+    let vote = yes(&pending, "ben");
+    let approved = approved(pending.vote(vote, &team, &now()).unwrap());
+    assert_eq!(approved.granted.iter().map(|g| g.item).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn each_rule_of_an_ask_wants_its_own_approvers() {
+    let mut other = rule("other", 1, false);
+    other.asks = Asks::People(Quorum {
+        approvers: vec!["ben".parse().unwrap()],
+        count: 1,
+        self_approval: false,
+    });
+    let mut mine = rule("mine", 1, false);
+    mine.asks = Asks::People(Quorum {
+        approvers: vec!["ann".parse().unwrap()],
+        count: 1,
+        self_approval: false,
+    });
+    let pending = Pending::new(ask(vec![item("A", mine), item("B", other)]));
+    let team = people(&["ann", "ben"]);
+    let vote = narrowed(
+        &pending,
+        "ann",
+        Narrowing { only: BTreeSet::from([resource("B")]), ..Narrowing::default() },
+    );
+    let not_hers = pending.clone().vote(vote, &team, &now());
+    assert_eq!(not_hers, Err(VoteError::NotYours(resource("B"))));
+    assert_eq!(outcome(pending, &["ann", "ben"], &team), Ok(Status::Approved));
+}
+
+#[test]
+fn an_approval_reads_back_as_it_is_stored() {
+    let pending = one(1);
+    let vote = yes(&pending, "ann");
+    let approval = pending.vote(vote, &people(&["ann"]), &now()).unwrap();
+    let stored = serde_json::to_string(&approval).unwrap();
+    assert_eq!(serde_json::from_str::<Approval>(&stored).unwrap(), approval);
+}
+
+fn rules() -> RuleSet {
+    let text = "[[rule]]\nname = \"r\"\nresource = \"vouchsafe://secrets/production/*\"\n\
+                operations = [\"read\"]\napprovers = [\"ann\"]\n";
+    let file = PolicyFile { name: "r.toml".to_owned(), text: text.to_owned() };
+    parse(&[file], &people(&["ann"]), &Options::default()).unwrap()
+}
+
+fn lease(narrowing: Narrowing) -> Active {
+    let pending = one(1);
+    let vote = narrowed(&pending, "ann", narrowing);
+    let approved = approved(pending.vote(vote, &people(&["ann"]), &now()).unwrap());
+    let allowance = approved.allowances().next().unwrap();
+    Active::issue(LeaseId::from_random([5; ID_BYTES]), allowance, &now())
+}
+
+fn claim<'a>(resource: &'a Resource, rules: &'a RuleSet) -> Claim<'a> {
+    Claim {
+        holder: KeyId::from_random([3; ID_BYTES]),
+        resource,
+        operation: Operation::Read,
+        secret: SecretId::from_random([7; ID_BYTES]),
+        version: 3,
+        rules,
+    }
+}
+
+#[test]
+fn a_lease_serves_its_holder_for_what_was_approved_and_nothing_else() {
+    let (rules, nothing, this, other) = (rules(), RuleSet::empty(), resource("DB"), resource("X"));
+    let fits = claim(&this, &rules);
+    for (claim, at, expected) in [
+        (fits, now(), Ok(())),
+        (
+            Claim { holder: KeyId::from_random([6; ID_BYTES]), ..fits },
+            now(),
+            Err(TakeError::NotForThis),
+        ),
+        (Claim { resource: &other, ..fits }, now(), Err(TakeError::NotForThis)),
+        (Claim { operation: Operation::Use, ..fits }, now(), Err(TakeError::NotForThis)),
+        (
+            Claim { secret: SecretId::from_random([8; ID_BYTES]), ..fits },
+            now(),
+            Err(TakeError::NotForThis),
+        ),
+        (Claim { version: 4, ..fits }, now(), Err(TakeError::Rotated)),
+        (Claim { rules: &nothing, ..fits }, now(), Err(TakeError::Refused)),
+        (fits, later(15 * MINUTE), Err(TakeError::Expired)),
+    ] {
+        let taken = lease(Narrowing::default()).take(&claim, &at).map(|_| ());
+        assert_eq!(taken, expected, "{claim:?}");
+    }
+}
+
+#[test]
+fn once_is_one_use_and_no_renewal() {
+    let (rules, this) = (rules(), resource("DB"));
+    let once = lease(Narrowing { kind: GrantKind::Once, ..Narrowing::default() });
+    let renewed = once.clone().renew(KeyId::from_random([3; ID_BYTES]), None, &later(MINUTE));
+    assert_eq!(renewed, Err(RenewError::SingleUse));
+    let (after, grant) = once.take(&claim(&this, &rules), &now()).unwrap();
+    assert_eq!(grant.version(), 3);
+    assert!(matches!(after, Lease::Ended(_)));
+}
+
+proptest! {
+    #[test]
+    fn uses_are_exact(uses in 1_u32..20) {
+        let (rules, this) = (rules(), resource("DB"));
+        let mut lease = Lease::Active(lease(Narrowing { uses: Some(uses), ..Narrowing::default() }));
+        let mut given = 0;
+        while let Lease::Active(active) = lease {
+            lease = active.take(&claim(&this, &rules), &now()).unwrap().0;
+            given += 1;
+        }
+        prop_assert_eq!(given, uses);
+    }
+
+    #[test]
+    fn no_renewal_and_no_clock_takes_a_lease_past_its_limit(
+        narrow in proptest::option::of(1_u64..900),
+        steps in proptest::collection::vec((0_u64..1_200, -1_000_i64..1_000, proptest::option::of(1_u64..7_200)), 1..20),
+    ) {
+        let holder = KeyId::from_random([3; ID_BYTES]);
+        let mut lease = lease(Narrowing { duration: narrow.map(Duration::from_secs), ..Narrowing::default() });
+        let limit = narrow.map_or(60 * MINUTE, Duration::from_secs);
+        let mut elapsed = Duration::ZERO;
+        for (pass, jump, wanted) in steps {
+            elapsed += Duration::from_secs(pass);
+            let mut at = later(elapsed);
+            at.wall = UnixTime::from_ms(at.wall.ms() + jump * 1_000);
+            if let Ok(longer) = lease.clone().renew(holder, wanted.map(Duration::from_secs), &at) {
+                lease = longer;
+            }
+            prop_assert!(lease.deadline.left(&at) <= limit.saturating_sub(elapsed));
+        }
+    }
+
+    #[test]
+    fn narrowing_never_lengthens(duration in 1_u64..5_000, uses in 0_u32..50, once: bool) {
+        let kind = if once { GrantKind::Once } else { GrantKind::Lease };
+        let pending = one(1);
+        let whole = Limits::of(&pending.ask.items[0].rule, None);
+        let narrowing = Narrowing {
+            duration: Some(Duration::from_secs(duration)),
+            uses: Some(uses),
+            kind,
+            only: BTreeSet::new(),
+        };
+        let vote = narrowed(&pending, "ann", narrowing);
+        if let Ok(approval) = pending.vote(vote, &people(&["ann"]), &now()) {
+            let limits = approved(approval).granted[0].limits;
+            prop_assert!(limits.duration <= whole.duration && limits.max <= whole.max);
+            prop_assert!(limits.uses <= whole.uses);
+        }
+    }
+}
