@@ -5,6 +5,7 @@
 //! `clippy.toml` hold it to that.
 
 pub mod approval;
+pub mod audit;
 pub mod caller;
 pub mod id;
 pub mod key;
