@@ -1,0 +1,4 @@
+//! The Vouchsafe broker daemon.
+
+pub mod clock;
+pub mod vault;
