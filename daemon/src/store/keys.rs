@@ -1,0 +1,179 @@
+//! MCP keys.
+
+use rusqlite::{Row, params};
+use vouchsafe_core::id::{KeyId, ProjectId};
+use vouchsafe_core::key::{Key, Scopes};
+use vouchsafe_core::time::UnixTime;
+
+use super::StoreError;
+use super::columns::{time_opt, words};
+use super::sql::{Reader, Tx, parsed, time, unreadable};
+use super::users::TokenHash;
+
+/// A key with the names of what it belongs to.
+#[derive(Clone, Debug)]
+pub struct KeyView {
+    /// The key.
+    pub key: Key,
+    /// Its project's name.
+    pub project_name: String,
+    /// Its owner's name.
+    pub owner_name: String,
+}
+
+impl Reader<'_> {
+    /// The live key of that name.
+    pub fn key_named(&self, project: ProjectId, name: &str) -> Result<Option<KeyView>, StoreError> {
+        self.query_opt(
+            "-- key_named
+             SELECT k.id, k.project_id, k.name, k.owner_id, k.scopes, k.enabled, k.generation,
+                    k.created_at, k.last_used_at, p.name, u.name
+             FROM mcp_keys k JOIN projects p ON p.id = k.project_id JOIN users u ON u.id = k.owner_id
+             WHERE k.project_id = $1 AND k.name = $2 AND k.deleted_at IS NULL",
+            params![project.to_string(), name],
+            key_view,
+        )
+    }
+
+    /// The live key of that id.
+    pub fn key(&self, id: KeyId) -> Result<Option<KeyView>, StoreError> {
+        self.query_opt(
+            "-- key
+             SELECT k.id, k.project_id, k.name, k.owner_id, k.scopes, k.enabled, k.generation,
+                    k.created_at, k.last_used_at, p.name, u.name
+             FROM mcp_keys k JOIN projects p ON p.id = k.project_id JOIN users u ON u.id = k.owner_id
+             WHERE k.id = $1 AND k.deleted_at IS NULL",
+            params![id.to_string()],
+            key_view,
+        )
+    }
+
+    /// The live key whose value has that public id, and the value's hash.
+    pub fn key_by_token(&self, token_id: &str) -> Result<Option<(KeyView, TokenHash)>, StoreError> {
+        self.query_opt(
+            "-- key_by_token
+             SELECT k.id, k.project_id, k.name, k.owner_id, k.scopes, k.enabled, k.generation,
+                    k.created_at, k.last_used_at, p.name, u.name, k.token_id, k.token_mac
+             FROM mcp_keys k JOIN projects p ON p.id = k.project_id JOIN users u ON u.id = k.owner_id
+             WHERE k.token_id = $1 AND k.deleted_at IS NULL",
+            params![token_id],
+            |row| Ok((key_view(row)?, TokenHash { id: row.get(11)?, mac: row.get(12)? })),
+        )
+    }
+
+    /// Live keys of a project by name, from after `after`.
+    pub fn keys_after(
+        &self,
+        project: ProjectId,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<KeyView>, StoreError> {
+        self.query(
+            "-- keys_after
+             SELECT k.id, k.project_id, k.name, k.owner_id, k.scopes, k.enabled, k.generation,
+                    k.created_at, k.last_used_at, p.name, u.name
+             FROM mcp_keys k JOIN projects p ON p.id = k.project_id JOIN users u ON u.id = k.owner_id
+             WHERE k.project_id = $1 AND k.name > $2 AND k.deleted_at IS NULL
+             ORDER BY k.name LIMIT $3",
+            params![project.to_string(), after, limit],
+            key_view,
+        )
+    }
+}
+
+impl Tx<'_> {
+    /// A new key, with the hash of its value.
+    pub fn insert_key(&mut self, key: &Key, token: &TokenHash) -> Result<(), StoreError> {
+        self.execute(
+            "-- insert_key
+             INSERT INTO mcp_keys (id, project_id, name, owner_id, scopes, enabled, generation,
+                                   token_id, token_mac, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            params![
+                key.id.to_string(),
+                key.project.to_string(),
+                key.name.as_str(),
+                key.owner.to_string(),
+                scope_words(&key.scopes),
+                key.enabled,
+                key.generation,
+                token.id,
+                token.mac,
+                key.created_at.ms(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Saves owner, scopes and whether the key is enabled.
+    pub fn save_key(&mut self, key: &Key) -> Result<(), StoreError> {
+        self.execute(
+            "-- save_key
+             UPDATE mcp_keys SET owner_id = $1, scopes = $2, enabled = $3 WHERE id = $4",
+            params![
+                key.owner.to_string(),
+                scope_words(&key.scopes),
+                key.enabled,
+                key.id.to_string(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Replaces a key's value; what the old one proved is proved no more.
+    pub fn save_key_token(&mut self, id: KeyId, token: &TokenHash) -> Result<(), StoreError> {
+        self.execute(
+            "-- save_key_token
+             UPDATE mcp_keys SET token_id = $1, token_mac = $2, generation = generation + 1
+             WHERE id = $3",
+            params![token.id, token.mac, id.to_string()],
+        )?;
+        Ok(())
+    }
+
+    /// Takes a key out of use for good.
+    pub fn delete_key(&mut self, id: KeyId, at: UnixTime) -> Result<(), StoreError> {
+        self.execute(
+            "-- delete_key
+             UPDATE mcp_keys SET deleted_at = $1, enabled = 0 WHERE id = $2",
+            params![at.ms(), id.to_string()],
+        )?;
+        Ok(())
+    }
+
+    /// Notes when a key was last let in.
+    pub fn touch_key(&mut self, id: KeyId, at: UnixTime) -> Result<(), StoreError> {
+        self.execute(
+            "-- touch_key
+             UPDATE mcp_keys SET last_used_at = $1 WHERE id = $2",
+            params![at.ms(), id.to_string()],
+        )?;
+        Ok(())
+    }
+}
+
+fn key_view(row: &Row<'_>) -> rusqlite::Result<KeyView> {
+    let scopes = words(row, 4)?;
+    // An unknown scope is none: it was refused when the key was made, and is refused here.
+    let scopes = Scopes::parse(scopes.iter().map(String::as_str))
+        .map_err(|e| unreadable(4, rusqlite::types::Type::Text, e))?;
+    Ok(KeyView {
+        key: Key {
+            id: parsed(row, 0)?,
+            project: parsed(row, 1)?,
+            name: parsed(row, 2)?,
+            owner: parsed(row, 3)?,
+            scopes,
+            enabled: row.get(5)?,
+            generation: row.get(6)?,
+            created_at: time(row, 7)?,
+            last_used_at: time_opt(row, 8)?,
+        },
+        project_name: row.get(9)?,
+        owner_name: row.get(10)?,
+    })
+}
+
+fn scope_words(scopes: &Scopes) -> String {
+    scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")
+}
