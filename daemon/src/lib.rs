@@ -1,5 +1,6 @@
 //! The Vouchsafe broker daemon.
 
+pub mod broker;
 pub mod clock;
 pub mod policy_files;
 pub mod store;

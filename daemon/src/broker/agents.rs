@@ -1,0 +1,461 @@
+//! What agents may do.
+
+use std::time::Duration;
+
+use vouchsafe_core::approval::{Approval, Pending, Status};
+use vouchsafe_core::audit::{Action, Entry};
+use vouchsafe_core::caller::Agent;
+use vouchsafe_core::id::{ApprovalId, LeaseId};
+use vouchsafe_core::key::Scope;
+use vouchsafe_core::lease::{Ending, Grant, Lease, RenewError};
+use vouchsafe_core::policy::Verdict;
+use vouchsafe_core::resource::{Operation, Pattern, Resource};
+
+use super::asks::{
+    Asked, Wish, check_duration, check_reason_text, check_resources, expire_lease, need_scope,
+    save_settled,
+};
+use super::doors::live_agent;
+use super::leases::find_lease;
+use super::paging::by_name;
+use super::{
+    Access, AccessAsk, AwaitOutcome, Broker, Code, Needs, Page, Paged, Refused, Release,
+    SecretListing, Stop, approvals, cause, entries, random,
+};
+use crate::policy_files::Loaded;
+use crate::store::{Reader, SecretRecord, Tx};
+use crate::vault::Sealed;
+
+/// What a read came to inside the transaction; a value is opened after it.
+enum Read {
+    Granted { grant: Grant, sealed: Sealed, lease: Box<Lease> },
+    Redacted { version: u64 },
+    Asked(Asked),
+}
+
+/// What asking for access came to inside the transaction.
+enum Reached {
+    Leased(Vec<Lease>),
+    Asked(Asked),
+}
+
+/// Where an approval stands inside the transaction.
+enum Stands {
+    Approved(Box<Approval>, Vec<Lease>),
+    Asked(Asked),
+}
+
+impl Broker {
+    /// The names of secrets that the rules do not keep from everybody, a page at a time.
+    pub async fn list_secrets_for(
+        &self,
+        agent: &Agent,
+        pattern: Option<Pattern>,
+        page: Page,
+    ) -> Result<Paged<SecretListing>, Refused> {
+        let loaded = self.inner.policy.current();
+        let subject = entries::by_agent(Action::SECRET_LISTED, agent);
+        let (agent, entry) = (agent.clone(), subject.clone());
+        self.run("list_secrets_for", subject, move |tx| {
+            live_agent(tx, &agent)?;
+            need_scope(&agent, Scope::SecretsRead)?;
+            let paged = by_name(
+                &page,
+                |after, limit| Ok(tx.secrets_after(agent.project, after, limit)?),
+                |secret| secret.path.to_string(),
+                |secret| Ok(listing(&loaded, pattern.as_ref(), &secret)),
+            )?;
+            tx.append(&entry.clone().detail("count", paged.items.len()))?;
+            Ok(paged)
+        })
+        .await
+    }
+
+    /// Asks for a value: releases it under a lease, asks people, or tells what they said.
+    pub async fn read_secret(
+        &self,
+        agent: &Agent,
+        resource: &Resource,
+        reason: Option<String>,
+        duration: Option<Duration>,
+    ) -> Result<Release, Refused> {
+        let subject = entries::by_agent(Action::SECRET_READ, agent).resource(resource);
+        let wish = self.wish(agent, Operation::Read, (reason, duration), 1, &subject).await?;
+        let wanted = resource.clone();
+        let read = self.run("read_secret", subject, move |tx| read(tx, &wish, &wanted)).await?;
+        match read {
+            // The entry of this use is committed: only now is the value opened.
+            Read::Granted { grant, sealed, lease } => {
+                let value = self.inner.vault.open(&grant, &sealed).map_err(|error| {
+                    tracing::error!(
+                        error = cause(&error),
+                        secret = %grant.secret(),
+                        version = grant.version(),
+                        "a sealed value does not open"
+                    );
+                    Refused::internal()
+                })?;
+                let (resource, version) = (resource.clone(), grant.version());
+                Ok(Release::Value { resource, version, value, lease })
+            }
+            Read::Redacted { version } => {
+                Ok(Release::Redacted { resource: resource.clone(), version })
+            }
+            Read::Asked(asked) => {
+                Ok(self.tell(asked).map_or_else(Release::Settled, Release::Pending))
+            }
+        }
+    }
+
+    /// Asks for leases on several resources with one approval.
+    pub async fn request_access(&self, agent: &Agent, ask: AccessAsk) -> Result<Access, Refused> {
+        let AccessAsk { resources, operation, reason, duration } = ask;
+        let subject =
+            entries::by_agent(Action::APPROVAL_REQUESTED, agent).resources(resources.iter());
+        let checked = check_resources(&resources).and_then(|()| match operation {
+            Operation::Read => need_scope(agent, Scope::SecretsReveal),
+            Operation::Use => need_scope(agent, Scope::SecretsRead),
+            Operation::List | Operation::Write | Operation::Delete | Operation::Call => {
+                Err(Refused::invalid(
+                    format!("a lease is for `read` or `use`, not for `{}`", operation.as_str()),
+                    "Call again with one of these.",
+                ))
+            }
+        });
+        if let Err(refused) = checked {
+            return Err(self.refuse(subject, refused).await);
+        }
+        let count = resources.len();
+        let wish = self.wish(agent, operation, (reason, duration), count, &subject).await?;
+        let reached =
+            self.run("request_access", subject, move |tx| access(tx, &wish, &resources)).await?;
+        Ok(match reached {
+            Reached::Leased(leases) => Access::Leased(leases),
+            Reached::Asked(asked) => self.tell(asked).map_or_else(Access::Settled, Access::Pending),
+        })
+    }
+
+    /// Tells whoever watches what came of asking: people are asked, or it was not granted.
+    fn tell(&self, asked: Asked) -> Result<Box<Pending>, Box<Approval>> {
+        match asked {
+            Asked::Pending(pending) => {
+                self.inner.wakes.wake(pending.ask.id);
+                Ok(pending)
+            }
+            Asked::Settled(approval) => Err(approval),
+            Asked::Expired(approval) => {
+                self.settled(&approval);
+                Err(approval)
+            }
+        }
+    }
+
+    /// Where one of the agent's own approvals stands. One that was not granted counts as told.
+    pub async fn await_approval(&self, agent: &Agent, id: &str) -> Result<AwaitOutcome, Refused> {
+        let subject = entries::by_agent(Action::APPROVAL_JOINED, agent);
+        let (agent, id) = (agent.clone(), id.to_owned());
+        let stands = self.run("await_approval", subject, move |tx| {
+            live_agent(tx, &agent)?;
+            let approval = own_approval(tx, &agent, &id)?;
+            match approval {
+                Approval::Pending(pending) => match pending.expire(tx.now()) {
+                    Approval::Pending(pending) => {
+                        Ok(Stands::Asked(Asked::Pending(Box::new(pending))))
+                    }
+                    expired => {
+                        save_settled(tx, &expired, Action::APPROVAL_EXPIRED)?;
+                        tx.mark_told(expired.ask().id, tx.now().wall)?;
+                        Ok(Stands::Asked(Asked::Expired(Box::new(expired))))
+                    }
+                },
+                Approval::Approved(_) => {
+                    let leases = tx.leases_of(approval.ask().id)?;
+                    Ok(Stands::Approved(Box::new(approval), leases))
+                }
+                Approval::Denied(_) | Approval::Expired(_) | Approval::Withdrawn(_) => {
+                    tx.mark_told(approval.ask().id, tx.now().wall)?;
+                    Ok(Stands::Asked(Asked::Settled(Box::new(approval))))
+                }
+            }
+        });
+        Ok(match stands.await? {
+            Stands::Approved(approval, leases) => AwaitOutcome::Approved { approval, leases },
+            Stands::Asked(Asked::Pending(pending)) => AwaitOutcome::Pending(pending),
+            Stands::Asked(asked) => {
+                self.tell(asked).map_or_else(AwaitOutcome::Settled, AwaitOutcome::Pending)
+            }
+        })
+    }
+
+    /// Takes one of the agent's own asks back.
+    pub async fn withdraw_approval(&self, agent: &Agent, id: &str) -> Result<Approval, Refused> {
+        let subject = entries::by_agent(Action::APPROVAL_WITHDRAWN, agent);
+        let (agent, id, entry) = (agent.clone(), id.to_owned(), subject.clone());
+        let approval = self
+            .run_essential("withdraw_approval", subject, move |tx| {
+                live_agent(tx, &agent)?;
+                let approval = own_approval(tx, &agent, &id)?;
+                let Approval::Pending(pending) = approval else {
+                    return Err(approvals::settled_already(&approval).into());
+                };
+                let approval = pending.withdraw(agent.name.as_str(), tx.now());
+                if !tx.save_approval(&approval)? {
+                    return Err(Refused::internal().into());
+                }
+                tx.mark_told(approval.ask().id, tx.now().wall)?;
+                tx.append(&entries::settled(entry.clone(), &approval))?;
+                Ok(approval)
+            })
+            .await?;
+        self.settled(&approval);
+        Ok(approval)
+    }
+
+    /// The agent's own active leases.
+    pub async fn list_leases_for(&self, agent: &Agent) -> Result<Vec<Lease>, Refused> {
+        let agent = agent.clone();
+        let now = self.now();
+        self.look("list_leases_for", move |reader| {
+            live_agent(reader, &agent)?;
+            let leases = reader.active_leases_of(agent.key)?;
+            Ok(leases.into_iter().filter(|l| !l.deadline.passed(&now)).map(Lease::Active).collect())
+        })
+        .await
+    }
+
+    /// Makes one of the agent's own leases last longer, as far as its limit reaches.
+    pub async fn renew_lease(
+        &self,
+        agent: &Agent,
+        id: &str,
+        duration: Option<Duration>,
+    ) -> Result<Lease, Refused> {
+        let subject = entries::by_agent(Action::LEASE_RENEWED, agent);
+        if let Err(refused) = check_duration(duration) {
+            return Err(self.refuse(subject, refused).await);
+        }
+        let loaded = self.inner.policy.current();
+        let (agent, id, entry) = (agent.clone(), id.to_owned(), subject.clone());
+        self.run("renew_lease", subject, move |tx| {
+            live_agent(tx, &agent)?;
+            let lease = match own_lease(tx, &agent, &id)? {
+                Lease::Active(active) => active,
+                ended @ Lease::Ended(_) => return Err(ended_already(&ended).into()),
+            };
+            let terms = &lease.terms;
+            if let Verdict::Refused(_) = loaded.set.decide(&terms.resource, terms.operation) {
+                return Err(Refused::new(
+                    Code::PolicyRefused,
+                    "the rules refuse now what this lease is for",
+                    "It cannot be renewed.",
+                )
+                .into());
+            }
+            let lease = lease.renew(agent.key, duration, tx.now()).map_err(renew_refused)?;
+            let next = Lease::Active(lease);
+            if !tx.save_lease(&next)? {
+                return Err(Refused::internal().into());
+            }
+            tx.append(&entries::about_lease(entry.clone(), next.last()))?;
+            Ok(next)
+        })
+        .await
+    }
+
+    /// Gives one of the agent's own leases back.
+    pub async fn release_lease(&self, agent: &Agent, id: &str) -> Result<Lease, Refused> {
+        let subject = entries::by_agent(Action::LEASE_RELEASED, agent);
+        let (agent, id, entry) = (agent.clone(), id.to_owned(), subject.clone());
+        self.run_essential("release_lease", subject, move |tx| {
+            live_agent(tx, &agent)?;
+            let active = match own_lease(tx, &agent, &id)? {
+                Lease::Active(active) => active,
+                ended @ Lease::Ended(_) => return Err(ended_already(&ended).into()),
+            };
+            if active.deadline.passed(tx.now()) {
+                let id = active.terms.id;
+                expire_lease(tx, active)?;
+                return tx.lease(id)?.ok_or_else(|| Refused::internal().into());
+            }
+            let ended = active.end(Ending::Released, tx.now(), Some(agent.name.to_string()), None);
+            if !tx.save_lease(&ended)? {
+                return Err(Refused::internal().into());
+            }
+            tx.append(&entries::lease_ended(entry.clone(), &ended))?;
+            Ok(ended)
+        })
+        .await
+    }
+
+    /// Where an approval stands now, its time being up included; nothing where there is none.
+    pub async fn status_of(&self, id: ApprovalId) -> Result<Option<Status>, Refused> {
+        let now = self.now();
+        self.look("status_of", move |reader| {
+            Ok(reader.approval(id)?.map(|approval| match approval {
+                Approval::Pending(pending) => pending.expire(&now).status(),
+                settled => settled.status(),
+            }))
+        })
+        .await
+    }
+
+    async fn wish(
+        &self,
+        agent: &Agent,
+        operation: Operation,
+        (reason, requested): (Option<String>, Option<Duration>),
+        resources: usize,
+        subject: &Entry,
+    ) -> Result<Wish, Refused> {
+        let checked = check_reason_text(reason.as_deref())
+            .and_then(|reason| check_duration(requested).map(|()| reason));
+        let reason = match checked {
+            Ok(reason) => reason,
+            Err(refused) => return Err(self.refuse(subject.clone(), refused).await),
+        };
+        let mut leases = Vec::with_capacity(resources);
+        for _ in 0..resources {
+            leases.push(LeaseId::from_random(random()?));
+        }
+        Ok(Wish {
+            agent: agent.clone(),
+            operation,
+            reason,
+            requested,
+            loaded: self.inner.policy.current(),
+            approval: ApprovalId::from_random(random()?),
+            leases,
+        })
+    }
+
+    /// Says in the log that this was refused, and hands the refusal back.
+    pub(super) async fn refuse(&self, subject: Entry, refused: Refused) -> Refused {
+        let answer = refused.clone();
+        let logged = self.run::<(), _>("refuse", subject, move |_| Err(answer.clone().into()));
+        // A refusal stands whether or not the log can take it.
+        drop(logged.await);
+        refused
+    }
+}
+
+fn read(tx: &mut Tx<'_>, wish: &Wish, resource: &Resource) -> Result<Read, Stop> {
+    live_agent(tx, &wish.agent)?;
+    need_scope(&wish.agent, Scope::SecretsRead)?;
+    let wanted = wish.want(tx, resource)?;
+    if !wish.agent.scopes.allow(Scope::SecretsReveal) {
+        let entry = entries::by_agent(Action::SECRET_REDACTED, &wish.agent).resource(resource);
+        tx.append(&entry.detail("version", wanted.secret.version))?;
+        return Ok(Read::Redacted { version: wanted.secret.version });
+    }
+    if let Some(lease) = wish.cover(tx, 0, &wanted)? {
+        let (lease, grant) = wish.take(tx, lease, &wanted.secret)?;
+        let sealed = tx.sealed_value(grant.secret(), grant.version())?;
+        let sealed = sealed.ok_or_else(Refused::internal)?;
+        let (sealed, lease) = (Sealed::from_bytes(sealed), Box::new(lease));
+        return Ok(Read::Granted { grant, sealed, lease });
+    }
+    wish.ask(tx, std::slice::from_ref(&wanted)).map(Read::Asked)
+}
+
+fn access(tx: &mut Tx<'_>, wish: &Wish, resources: &[Resource]) -> Result<Reached, Stop> {
+    live_agent(tx, &wish.agent)?;
+    let mut open = Vec::new();
+    let mut free = Vec::new();
+    for (index, resource) in resources.iter().enumerate() {
+        let wanted = wish.want(tx, resource)?;
+        if wanted.rule.quorum().is_none() {
+            free.push((index, wanted));
+        } else if wish.cover(tx, index, &wanted)?.is_none() {
+            open.push(wanted);
+        }
+    }
+    if !open.is_empty() {
+        return Ok(Reached::Asked(wish.ask(tx, &open)?));
+    }
+    let mut leases = Vec::new();
+    for (index, wanted) in &free {
+        leases.extend(wish.cover(tx, *index, wanted)?.map(Lease::Active));
+    }
+    for resource in resources {
+        if !free.iter().any(|(_, wanted)| wanted.secret.resource() == *resource) {
+            let wanted = wish.want(tx, resource)?;
+            leases.extend(wish.cover(tx, 0, &wanted)?.map(Lease::Active));
+        }
+    }
+    Ok(Reached::Leased(leases))
+}
+
+/// A secret as agents see it; nothing where the rules keep even its name.
+fn listing(
+    loaded: &Loaded,
+    pattern: Option<&Pattern>,
+    secret: &SecretRecord,
+) -> Option<SecretListing> {
+    let resource = secret.resource();
+    if pattern.is_some_and(|pattern| !pattern.matches(&resource)) {
+        return None;
+    }
+    if let Verdict::Refused(_) = loaded.set.decide(&resource, Operation::List) {
+        return None;
+    }
+    let ruled = |operation| match loaded.set.decide(&resource, operation) {
+        Verdict::Ruled(rule) => Some(rule),
+        Verdict::Refused(_) => None,
+    };
+    let needs = match ruled(Operation::Read) {
+        None => Needs::Refused,
+        Some(rule) if rule.quorum().is_some() => Needs::Approval,
+        Some(_) => Needs::Nothing,
+    };
+    Some(SecretListing {
+        uri: resource.to_string(),
+        description: secret.description.clone(),
+        version: secret.version,
+        needs,
+        operations: Operation::ALL.into_iter().filter(|o| ruled(*o).is_some()).collect(),
+    })
+}
+
+fn own_approval(reader: &Reader<'_>, agent: &Agent, id: &str) -> Result<Approval, Stop> {
+    let approval = approvals::find(reader, id)?;
+    if approval.ask().asker.key == agent.key {
+        Ok(approval)
+    } else {
+        // Whether another key has such an approval is none of this agent's business.
+        Err(approvals::not_found(id).into())
+    }
+}
+
+fn own_lease(reader: &Reader<'_>, agent: &Agent, id: &str) -> Result<Lease, Stop> {
+    let lease = find_lease(reader, id)?;
+    if lease.terms().holder == agent.key {
+        Ok(lease)
+    } else {
+        Err(super::leases::not_found(id).into())
+    }
+}
+
+fn ended_already(lease: &Lease) -> Refused {
+    let how = match lease {
+        Lease::Active(_) => "active",
+        Lease::Ended(ended) => ended.how.as_str(),
+    };
+    Refused::new(
+        Code::LeaseEnded,
+        format!("the lease {} has ended ({how})", lease.terms().id),
+        "Ask anew: call `read_secret` or `request_access`.",
+    )
+}
+
+fn renew_refused(error: RenewError) -> Refused {
+    let (code, next) = match error {
+        RenewError::NotHolder => (Code::NotYours, ""),
+        RenewError::Expired => {
+            (Code::LeaseEnded, "Ask anew: call `read_secret` or `request_access`.")
+        }
+        RenewError::AtLimit | RenewError::SingleUse => {
+            (Code::LeaseAtLimit, "Use it while it lasts, then ask anew.")
+        }
+    };
+    Refused::new(code, error.to_string(), next)
+}

@@ -1,0 +1,172 @@
+//! What a caller is told when a command is not carried out.
+
+use std::fmt;
+
+/// A command that was not carried out: what happened and why, and what to do next.
+///
+/// Both sentences may be shown to whoever asked; neither ever holds a value, a token, or text of
+/// an agent's that was not made safe to show.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    /// The stable code.
+    pub code: Code,
+    /// What happened and why, without a full stop.
+    pub message: String,
+    /// What to do next, a sentence; empty where there is nothing to do.
+    pub next: String,
+}
+
+/// What kind of answer a code is; each door maps it to its own protocol's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Who asks is not known: 401.
+    Unauthenticated,
+    /// Who asks may not: 403.
+    Forbidden,
+    /// There is no such thing: 404.
+    NotFound,
+    /// The request makes no sense: 400.
+    Invalid,
+    /// It was so once, but is not any more, or not yet: 409.
+    Conflict,
+    /// There is one already: 409.
+    Exists,
+    /// Too much at once: 429.
+    Busy,
+    /// Not now: 503.
+    Unavailable,
+    /// It may have happened or not: 503, and look before trying again.
+    Unknown,
+    /// Our fault: 500.
+    Internal,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $kind:ident;)*) => {
+        /// The stable codes of refusals, the same in every door, in the log and in scripts.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code as it is written everywhere.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// What kind of answer it is.
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$name => Kind::$kind,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// No credential, or one that nobody has.
+    Unauthenticated = "UNAUTHENTICATED", Unauthenticated;
+    /// A key where a user token is needed, or the other way round.
+    WrongCredential = "WRONG_CREDENTIAL", Unauthenticated;
+    /// The key is disabled.
+    KeyDisabled = "KEY_DISABLED", Unauthenticated;
+    /// The user is disabled.
+    UserDisabled = "USER_DISABLED", Unauthenticated;
+    /// The key belongs to another project.
+    WrongProject = "WRONG_PROJECT", Forbidden;
+    /// The key lacks a scope.
+    ScopeNeeded = "SCOPE_NEEDED", Forbidden;
+    /// The user lacks a role.
+    RoleNeeded = "ROLE_NEEDED", Forbidden;
+    /// The rules refuse it.
+    PolicyRefused = "POLICY_REFUSED", Forbidden;
+    /// The key that asks is the voter's own.
+    OwnRequest = "OWN_REQUEST", Forbidden;
+    /// No rule names the voter.
+    NotAnApprover = "NOT_AN_APPROVER", Forbidden;
+    /// The lease or the approval is another key's.
+    NotYours = "NOT_YOURS", Forbidden;
+    /// The rule wants a reason.
+    ReasonNeeded = "REASON_NEEDED", Invalid;
+    /// The rule wants a longer reason.
+    ReasonTooShort = "REASON_TOO_SHORT", Invalid;
+    /// Something in the request makes no sense.
+    InvalidArgument = "INVALID_ARGUMENT", Invalid;
+    /// More than one thing has an id that begins so.
+    AmbiguousId = "AMBIGUOUS_ID", Invalid;
+    /// An answer that is wider than what was asked.
+    NotNarrower = "NOT_NARROWER", Invalid;
+    /// No such secret.
+    SecretNotFound = "SECRET_NOT_FOUND", NotFound;
+    /// No such approval.
+    ApprovalNotFound = "APPROVAL_NOT_FOUND", NotFound;
+    /// No such lease.
+    LeaseNotFound = "LEASE_NOT_FOUND", NotFound;
+    /// No such key.
+    KeyNotFound = "KEY_NOT_FOUND", NotFound;
+    /// No such user.
+    UserNotFound = "USER_NOT_FOUND", NotFound;
+    /// No such project.
+    ProjectNotFound = "PROJECT_NOT_FOUND", NotFound;
+    /// The approval was answered before.
+    ApprovalSettled = "APPROVAL_SETTLED", Conflict;
+    /// The approval's time was up.
+    ApprovalExpired = "APPROVAL_EXPIRED", Conflict;
+    /// The voter has voted before.
+    AlreadyVoted = "ALREADY_VOTED", Conflict;
+    /// The answer was given on something else than what is asked.
+    StaleDigest = "STALE_DIGEST", Conflict;
+    /// The lease has ended.
+    LeaseEnded = "LEASE_ENDED", Conflict;
+    /// The lease reaches as far as it may.
+    LeaseAtLimit = "LEASE_AT_LIMIT", Conflict;
+    /// The secret has moved on.
+    VersionConflict = "VERSION_CONFLICT", Conflict;
+    /// The root key was not rotated.
+    RootKey = "ROOT_KEY", Conflict;
+    /// The last of its kind, which has to stay.
+    LastAdmin = "LAST_ADMIN", Conflict;
+    /// There is one of that name.
+    AlreadyExists = "ALREADY_EXISTS", Exists;
+    /// Too many asks of this key are pending.
+    TooManyPending = "TOO_MANY_PENDING", Busy;
+    /// The store's queue is full.
+    StoreBusy = "STORE_BUSY", Busy;
+    /// The disk is full.
+    StoreFull = "STORE_FULL", Unavailable;
+    /// The daemon is stopping.
+    ShuttingDown = "SHUTTING_DOWN", Unavailable;
+    /// The commit's outcome is not known.
+    OutcomeUnknown = "OUTCOME_UNKNOWN", Unknown;
+    /// Our fault.
+    Internal = "INTERNAL", Internal;
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Refused {
+    /// A refusal of this code.
+    pub fn new(code: Code, message: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { code, message: message.into(), next: next.into() }
+    }
+
+    /// Our own fault; the cause goes to the daemon's log and nowhere else.
+    pub fn internal() -> Self {
+        Self::new(
+            Code::Internal,
+            "internal error",
+            "The daemon's log has the cause; nothing was released.",
+        )
+    }
+
+    /// A request that makes no sense.
+    pub fn invalid(message: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::new(Code::InvalidArgument, message, next)
+    }
+}

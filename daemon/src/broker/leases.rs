@@ -1,0 +1,159 @@
+//! What people may see of leases, and how they take them back.
+
+use vouchsafe_core::audit::Action;
+use vouchsafe_core::caller::User;
+use vouchsafe_core::id::LeaseId;
+use vouchsafe_core::lease::{Active, Ending, Lease};
+use vouchsafe_core::text::{echo, visible_chars};
+
+use super::doors::live_user;
+use super::paging::newest_first;
+use super::setup::{project_named, project_or_default};
+use super::{Broker, Code, LeaseFilter, LeaseStatus, Page, Paged, Refused, Stop, Which, entries};
+use crate::store::{Before, Reader, RowFilter, Tx};
+
+impl Broker {
+    /// Leases, newest first.
+    pub async fn list_leases(
+        &self,
+        user: &User,
+        filter: LeaseFilter,
+        page: Page,
+    ) -> Result<Paged<Lease>, Refused> {
+        let user = user.clone();
+        self.look("list_leases", move |reader| {
+            live_user(reader, &user)?;
+            let rows = RowFilter {
+                project: project_named(reader, filter.project.as_deref())?.map(|p| p.id),
+                key_name: filter.key.clone(),
+                since: filter.since,
+            };
+            newest_first(
+                &page,
+                |before, limit| Ok(reader.leases_before(&rows, before, limit)?),
+                |lease| Before { at: lease.terms().issued_at, id: lease.terms().id.to_string() },
+                |lease| Ok(wanted(&filter, &lease).then_some(lease)),
+            )
+        })
+        .await
+    }
+
+    /// One lease.
+    pub async fn show_lease(&self, user: &User, id: &str) -> Result<Lease, Refused> {
+        let (user, id) = (user.clone(), id.to_owned());
+        self.look("show_lease", move |reader| {
+            live_user(reader, &user)?;
+            find_lease(reader, &id)
+        })
+        .await
+    }
+
+    /// Ends leases at once. Answers with those that this ended; once it has answered, they release
+    /// nothing.
+    pub async fn revoke_leases(
+        &self,
+        user: &User,
+        project: Option<String>,
+        which: Which,
+        reason: String,
+    ) -> Result<Vec<Lease>, Refused> {
+        let subject = entries::by_user(Action::LEASE_REVOKED, user);
+        let (user, entry) = (user.clone(), subject.clone());
+        self.run_essential("revoke_leases", subject, move |tx| {
+            live_user(tx, &user)?;
+            let leases = meant(tx, project.as_deref(), &which)?;
+            let reason = Some(reason.clone()).filter(|text| visible_chars(text) > 0);
+            revoke(tx, leases, &user.name, reason.as_deref(), &entry)
+        })
+        .await
+    }
+}
+
+/// Ends these leases, each with an entry.
+pub(super) fn revoke(
+    tx: &mut Tx<'_>,
+    leases: Vec<Active>,
+    by: &str,
+    reason: Option<&str>,
+    entry: &vouchsafe_core::audit::Entry,
+) -> Result<Vec<Lease>, Stop> {
+    let mut ended = Vec::new();
+    for lease in leases {
+        let (by, reason) = (Some(by.to_owned()), reason.map(str::to_owned));
+        let lease = lease.end(Ending::Revoked, tx.now(), by, reason);
+        if tx.save_lease(&lease)? {
+            tx.append(&entries::lease_ended(entry.clone(), &lease))?;
+            ended.push(lease);
+        }
+    }
+    Ok(ended)
+}
+
+/// The lease of an id that may be shortened while it is unique.
+pub(super) fn find_lease(reader: &Reader<'_>, typed: &str) -> Result<Lease, Stop> {
+    let prefix = LeaseId::search_prefix(typed).ok_or_else(|| not_found(typed))?;
+    let ids = reader.lease_ids(&prefix)?;
+    match ids.as_slice() {
+        [id] => Ok(reader.lease(*id)?.ok_or_else(|| not_found(typed))?),
+        [] => Err(not_found(typed).into()),
+        _ => Err(Refused::new(
+            Code::AmbiguousId,
+            format!("more than one lease's id begins with {prefix}"),
+            "Write more of its characters.",
+        )
+        .into()),
+    }
+}
+
+pub(super) fn not_found(typed: &str) -> Refused {
+    Refused::new(
+        Code::LeaseNotFound,
+        format!("there is no lease `{}`", echo(typed, 40)),
+        "`vouchsafe leases list` and the tool `list_leases` show which there are.",
+    )
+}
+
+fn meant(reader: &Reader<'_>, project: Option<&str>, which: &Which) -> Result<Vec<Active>, Stop> {
+    if let Which::Id(id) = which {
+        return match find_lease(reader, id)? {
+            Lease::Active(active) => Ok(vec![active]),
+            Lease::Ended(ended) => Err(Refused::new(
+                Code::LeaseEnded,
+                format!(
+                    "the lease {} ended at {} ({})",
+                    ended.last.terms.id,
+                    ended.at,
+                    ended.how.as_str()
+                ),
+                "There is nothing to take back.",
+            )
+            .into()),
+        };
+    }
+    let project = project_or_default(reader, project)?;
+    let leases = match which {
+        Which::Key(name) => {
+            let key = reader.key_named(project.id, name)?;
+            let key = key.ok_or_else(|| super::keys::not_found(name))?;
+            reader.active_leases_of(key.key.id)?
+        }
+        Which::Id(_) | Which::Resource(_) | Which::All => reader.active_leases()?,
+    };
+    Ok(leases
+        .into_iter()
+        .filter(|lease| lease.terms.project == project.id)
+        .filter(|lease| match which {
+            Which::Resource(pattern) => pattern.matches(&lease.terms.resource),
+            Which::Id(_) | Which::Key(_) | Which::All => true,
+        })
+        .collect())
+}
+
+fn wanted(filter: &LeaseFilter, lease: &Lease) -> bool {
+    let status = match lease {
+        Lease::Active(_) => LeaseStatus::Active,
+        Lease::Ended(ended) => LeaseStatus::Ended(ended.how),
+    };
+    (filter.statuses.is_empty() || filter.statuses.contains(&status))
+        && filter.resource.as_ref().is_none_or(|pattern| pattern.matches(&lease.terms().resource))
+}

@@ -1,0 +1,133 @@
+//! What a new home begins with, and the project that commands are about.
+
+use vouchsafe_core::audit::Action;
+use vouchsafe_core::caller::{Role, UserRecord};
+use vouchsafe_core::id::{ProjectId, SecretId, UserId};
+use vouchsafe_core::secret::SecretBytes;
+use vouchsafe_core::text::echo;
+use vouchsafe_core::token::{Token, TokenKind};
+
+use super::{Broker, Code, Refused, SecretRecord, Stop, entries, random};
+use crate::store::{Project, Reader, TokenHash};
+use crate::vault::Place;
+
+/// The project that exists from the start.
+pub const DEFAULT_PROJECT: &str = "default";
+
+/// What a new home begins with.
+#[derive(Debug)]
+pub struct Setup {
+    /// The first admin's name.
+    pub admin: String,
+    /// The groups the admin is in.
+    pub groups: Vec<String>,
+    /// Secrets to begin with: path, description, value.
+    pub secrets: Vec<(String, String, SecretBytes)>,
+}
+
+impl Broker {
+    /// Fills a new home: the default project, the first admin, and what secrets are given.
+    /// Refused where there is a project already. The token is shown to nobody else.
+    pub async fn set_up(&self, setup: Setup) -> Result<Token, Refused> {
+        let token = new_token(TokenKind::User)?;
+        let hash = self.token_hash(&token);
+        let project =
+            Project { id: ProjectId::from_random(random()?), name: DEFAULT_PROJECT.to_owned() };
+        let user_id = UserId::from_random(random()?);
+        let mut secret_ids = Vec::new();
+        for _ in &setup.secrets {
+            secret_ids.push(SecretId::from_random(random()?));
+        }
+        let vault = std::sync::Arc::clone(&self.inner.vault);
+        let subject = entries::by_system(Action::USER_CREATED);
+        self.run("set_up", subject, move |tx| {
+            let now = tx.now().wall;
+            if tx.project_named(DEFAULT_PROJECT)?.is_some() {
+                return Err(Refused::new(
+                    Code::AlreadyExists,
+                    "the home has been set up before",
+                    "Start it with `vouchsafed serve`.",
+                )
+                .into());
+            }
+            tx.insert_project(&project, now)?;
+            let name = setup.admin.parse().map_err(invalid)?;
+            let user = UserRecord {
+                id: user_id,
+                name,
+                roles: Role::ALL.into_iter().collect(),
+                groups: setup.groups.clone(),
+                enabled: true,
+                created_at: now,
+                last_used_at: None,
+            };
+            tx.insert_user(&user, &hash)?;
+            let entry = entries::by_system(Action::USER_CREATED).project(&project.name);
+            let roles: Vec<_> = user.roles.iter().map(Role::as_str).collect();
+            tx.append(&entry.detail("user", user.name.as_str()).detail("roles", roles))?;
+            for ((path, description, value), id) in setup.secrets.iter().zip(&secret_ids) {
+                let secret = SecretRecord {
+                    id: *id,
+                    project: project.id,
+                    path: path.parse().map_err(invalid)?,
+                    description: description.clone(),
+                    version: 1,
+                    created_at: now,
+                    updated_at: now,
+                    updated_by: user.name.to_string(),
+                    deleted_at: None,
+                };
+                let place = Place::secret(secret.project, secret.id, secret.version);
+                let sealed = vault.seal(&place, value).map_err(|_| Refused::internal())?;
+                tx.insert_secret(&secret)?;
+                tx.insert_secret_version(&secret, sealed.as_bytes())?;
+                let entry = entries::by_system(Action::SECRET_PUT).project(&project.name);
+                tx.append(&entry.resource(&secret.resource()).detail("version", 1))?;
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(token)
+    }
+
+    pub(super) fn token_hash(&self, token: &Token) -> TokenHash {
+        TokenHash {
+            id: token.id().to_owned(),
+            mac: self.inner.vault.token_mac(token.id(), token.secret().as_bytes()).to_vec(),
+        }
+    }
+}
+
+/// A credential that nobody has yet.
+pub(super) fn new_token(kind: TokenKind) -> Result<Token, Refused> {
+    Ok(Token::from_random(kind, random()?, random()?))
+}
+
+/// The project of that name; none where none is named.
+pub(super) fn project_named(
+    reader: &Reader<'_>,
+    name: Option<&str>,
+) -> Result<Option<Project>, Stop> {
+    match name.filter(|name| !name.is_empty()) {
+        None => Ok(None),
+        Some(name) => project_or_default(reader, Some(name)).map(Some),
+    }
+}
+
+/// The project of that name, or the default one.
+pub(super) fn project_or_default(reader: &Reader<'_>, name: Option<&str>) -> Result<Project, Stop> {
+    let name = name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_PROJECT);
+    match reader.project_named(name)? {
+        Some(project) => Ok(project),
+        None => Err(Refused::new(
+            Code::ProjectNotFound,
+            format!("there is no project `{}`", echo(name, 40)),
+            "Leave `--project` out for the default one.",
+        )
+        .into()),
+    }
+}
+
+fn invalid(error: impl std::fmt::Display) -> Refused {
+    Refused::invalid(error.to_string(), "Choose another one.")
+}

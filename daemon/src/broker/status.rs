@@ -1,0 +1,166 @@
+//! How the daemon is, and what it finds when it looks at itself.
+
+use std::error::Error as _;
+use std::sync::Arc;
+
+use vouchsafe_core::audit::{Action, HeadSigner as _};
+use vouchsafe_core::caller::User;
+
+use super::doors::live_user;
+use super::{Broker, CheckView, Code, Refused, StatusView, audit, cause, entries};
+use crate::vault::source::SourceError;
+
+impl Broker {
+    /// How the daemon is.
+    pub async fn status(&self, user: &User) -> Result<StatusView, Refused> {
+        let caller = user.clone();
+        let (pending, leases, secrets, head) = self
+            .look("status", move |reader| {
+                live_user(reader, &caller)?;
+                Ok((
+                    reader.count_pending()?,
+                    reader.count_active_leases()?,
+                    reader.count_secrets()?,
+                    reader.audit_head()?,
+                ))
+            })
+            .await?;
+        let loaded = self.inner.policy.current();
+        let stale = !self.inner.policy.problems().is_empty();
+        Ok(StatusView {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.inner.started_at,
+            dev: self.inner.settings.dev,
+            home: self.inner.settings.home.display().to_string(),
+            mcp_url: self.inner.mcp_url.get().cloned().unwrap_or_default(),
+            approvals_pending: pending,
+            leases_active: leases,
+            audit_size: head.size,
+            policy_digest: loaded.set.digest().to_string(),
+            policy_rules: u32::try_from(loaded.set.rules().len()).unwrap_or(u32::MAX),
+            policy_stale: stale,
+            calls_waiting: u32::try_from(self.calls_waiting()).unwrap_or(u32::MAX),
+            warnings: self.warnings(stale),
+            secrets,
+        })
+    }
+
+    /// What the daemon finds when it looks at itself. Reads the whole log.
+    pub async fn run_checks(&self, user: &User) -> Result<Vec<CheckView>, Refused> {
+        let caller = user.clone();
+        let key = self.inner.vault.signer().verifier_key().clone();
+        let (log, checkpoints, head) = self
+            .look("run_checks", move |reader| {
+                live_user(reader, &caller)?;
+                let log = reader.audit_verify(&key)?;
+                let checkpoints = reader.audit_checkpoints_verify(&key)?;
+                Ok((log, checkpoints, reader.audit_head()?))
+            })
+            .await?;
+        let keep = "Keep the database for study and restore a backup.";
+        let log = match log {
+            Ok(verified) => fine("audit log", format!("{} entries are whole", verified.size)),
+            Err(error) => fault("audit log", error.to_string(), keep),
+        };
+        let checkpoints = match checkpoints {
+            Ok(count) => fine("checkpoints", format!("{count} are signed")),
+            Err(error) => fault("checkpoints", error.to_string(), keep),
+        };
+        let head = match audit::size_of(&head.note, self) {
+            Some(size) if size == head.size => {
+                fine("signed head", format!("covers {size} entries"))
+            }
+            _ => fault("signed head", "it is not signed by this daemon's key".to_owned(), keep),
+        };
+        let problems = self.inner.policy.problems();
+        let policy = match problems.first() {
+            None => {
+                let rules = self.inner.policy.current().set.rules().len();
+                fine("rules", format!("{rules} are in force"))
+            }
+            Some(problem) => fault(
+                "rules",
+                format!("the last reload was refused: {problem}"),
+                "Mend the file, then `vouchsafe policy reload`.",
+            ),
+        };
+        Ok(vec![log, checkpoints, head, policy])
+    }
+
+    /// Wraps the key ring under a new root key, while running. Answers with the generations of the
+    /// old and the new state of the ring.
+    pub async fn rotate_root_key(&self, user: &User) -> Result<(String, String), Refused> {
+        let subject = entries::by_user(Action::ROOT_KEY_ROTATED, user);
+        let source = self.inner.settings.root.clone();
+        let vault = Arc::clone(&self.inner.vault);
+        // Making a key of a passphrase takes its time, on purpose.
+        let prepared = tokio::task::spawn_blocking(move || {
+            let (root, passphrase) = source.make_new()?;
+            Ok::<_, SourceError>(vault.next_root(&root, passphrase)?)
+        });
+        let next = match prepared.await {
+            Ok(Ok(next)) => next,
+            Ok(Err(error)) => return Err(self.refuse(subject, not_rotated(&error)).await),
+            Err(_) => return Err(Refused::internal()),
+        };
+        let (caller, entry, state) = (user.clone(), subject.clone(), next.state().clone());
+        let generation = state.generation;
+        self.run("rotate_root_key", subject, move |tx| {
+            live_user(tx, &caller)?;
+            if !tx.store_vault(&state)? {
+                return Err(Refused::new(
+                    Code::VersionConflict,
+                    "the keys were changed meanwhile",
+                    "Look at the log, then try again.",
+                )
+                .into());
+            }
+            tx.append(&entry.clone().detail("generation", state.generation))?;
+            Ok(())
+        })
+        .await?;
+        self.inner.vault.adopt(next).map_err(|_| Refused::internal())?;
+        if let Err(error) = self.inner.settings.root.finish() {
+            // The next start finds the new key beside the old one and finishes the move.
+            tracing::error!(
+                error = cause(&error),
+                "the new root key is in use, but not yet in the old one's place"
+            );
+        }
+        Ok((generation.saturating_sub(1).to_string(), generation.to_string()))
+    }
+
+    fn warnings(&self, stale: bool) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.inner.settings.dev {
+            warnings
+                .push("This is a dev home: people may approve their own agents' asks.".to_owned());
+        }
+        if stale {
+            warnings.push(
+                "The last policy reload was refused; the rules before it are in force \
+                 (`vouchsafe policy show`)."
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+}
+
+fn not_rotated(error: &SourceError) -> Refused {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    Refused::new(
+        Code::RootKey,
+        format!("{error}{cause}"),
+        "Nothing has changed. For a source other than a file, put the new key beside the old one \
+         first, under its name with `.new` added.",
+    )
+}
+
+fn fine(name: &str, detail: String) -> CheckView {
+    CheckView { name: name.to_owned(), ok: true, detail, mend: String::new() }
+}
+
+fn fault(name: &str, detail: String, mend: &str) -> CheckView {
+    CheckView { name: name.to_owned(), ok: false, detail, mend: mend.to_owned() }
+}

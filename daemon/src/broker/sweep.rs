@@ -1,0 +1,143 @@
+//! What happens by itself: things whose time is up end, and what the doors noted is written.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use vouchsafe_core::audit::Action;
+
+use super::asks::{expire_lease, save_settled};
+use super::policy::supersede;
+use super::{Broker, Refused, entries};
+
+/// How far the wall clock may drift from the other one between two sweeps, in milliseconds.
+const CLOCK_JUMP_MS_MAX: i64 = 2_000;
+/// Things that end in one transaction at most.
+const BATCH: u32 = 200;
+
+impl Broker {
+    /// One step of the sweep: ends what is due and writes what the doors noted. May be run at any
+    /// time and any number of times. Answers whether there is more to do at once.
+    pub async fn sweep(&self) -> Result<bool, Refused> {
+        self.write_notes().await?;
+        self.watch_clock().await?;
+        let now = self.now();
+        let due = self
+            .look("due", move |reader| {
+                let approvals = reader.due_approvals(&now, 1)?;
+                let leases = reader.due_leases(&now, 1)?;
+                Ok(!approvals.is_empty() || !leases.is_empty())
+            })
+            .await?;
+        if !due {
+            return Ok(false);
+        }
+        let subject = entries::by_system(Action::APPROVAL_EXPIRED);
+        let (ended, full) = self
+            .run_essential("sweep", subject, |tx| {
+                let now = tx.now().clone();
+                let mut ended = Vec::new();
+                let approvals = tx.due_approvals(&now, BATCH)?;
+                let leases = tx.due_leases(&now, BATCH)?;
+                let most = usize::try_from(BATCH).unwrap_or(usize::MAX);
+                let full = approvals.len() == most || leases.len() == most;
+                for pending in approvals {
+                    let approval = pending.expire(&now);
+                    save_settled(tx, &approval, Action::APPROVAL_EXPIRED)?;
+                    ended.push(approval);
+                }
+                for lease in leases {
+                    expire_lease(tx, lease)?;
+                }
+                Ok((ended, full))
+            })
+            .await?;
+        for approval in &ended {
+            self.settled(approval);
+        }
+        Ok(full)
+    }
+
+    /// Says in the log that the daemon serves. What was asked under rules that changed while it
+    /// did not ends here; with rules that have mistakes, nothing is said of that yet.
+    pub async fn note_start(&self) -> Result<(), Refused> {
+        let loaded = self.inner.policy.current();
+        let sound = self.inner.policy.problems().is_empty();
+        let digest = loaded.set.digest().to_string();
+        let entry = entries::by_system(Action::DAEMON_STARTED)
+            .detail("version", env!("CARGO_PKG_VERSION"))
+            .detail("rule_set", digest);
+        let ended = self
+            .run("note_start", entry.clone(), move |tx| {
+                tx.append(&entry)?;
+                if sound { supersede(tx, &loaded.set) } else { Ok(Vec::new()) }
+            })
+            .await?;
+        for approval in &ended {
+            self.settled(approval);
+        }
+        Ok(())
+    }
+
+    /// Begins to stop: calls that wait are answered with what they have.
+    pub fn drain(&self) {
+        self.inner.draining.cancel();
+    }
+
+    /// Writes what is left to write, says in the log that the daemon stops, and closes the store.
+    pub async fn close(&self) {
+        self.drain();
+        let entry = entries::by_system(Action::DAEMON_STOPPED);
+        let notes = self.write_notes().await;
+        let stopped = self.run("note_stop", entry.clone(), move |tx| {
+            tx.append(&entry)?;
+            Ok(())
+        });
+        if let Err(refused) = notes.and(stopped.await) {
+            tracing::warn!(code = %refused.code, "the log does not say that the daemon stopped");
+        }
+        self.inner.store.close().await;
+    }
+
+    /// Waits until the store fails for good, and says why.
+    pub async fn failed(&self) -> String {
+        self.inner.store.failed().await
+    }
+
+    async fn write_notes(&self) -> Result<(), Refused> {
+        let notes = Arc::new(self.inner.doors.take());
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let subject = entries::by_system(Action::DOOR_REFUSED);
+        let work = Arc::clone(&notes);
+        let written = self.run_essential("write_notes", subject, move |tx| work.write(tx)).await;
+        if written.is_err() {
+            self.inner.doors.give_back(&notes);
+        }
+        written
+    }
+
+    /// Says in the log that the wall clock moved by itself: it is what people read times by, and
+    /// what deadlines go by after a restart of the machine.
+    async fn watch_clock(&self) -> Result<(), Refused> {
+        let now = self.now();
+        let before = {
+            let mut seen = self.inner.clock_seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.replace(now.clone())
+        };
+        let Some(before) = before.filter(|before| before.boot == now.boot) else { return Ok(()) };
+        let passed = now.since_boot_ms.saturating_sub(before.since_boot_ms);
+        let expected = before.wall.plus(Duration::from_millis(passed));
+        let jump_ms = now.wall.ms().saturating_sub(expected.ms());
+        if jump_ms.abs() <= CLOCK_JUMP_MS_MAX {
+            return Ok(());
+        }
+        tracing::warn!(jump_ms, "the wall clock moved by itself");
+        let entry = entries::by_system(Action::CLOCK_JUMPED).detail("jump_ms", jump_ms);
+        self.run("clock_jumped", entry.clone(), move |tx| {
+            tx.append(&entry)?;
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,395 @@
+//! What commands take and give: the words that the doors speak with the broker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use vouchsafe_core::approval::{Approval, Ballot, Pending, Progress, Status};
+use vouchsafe_core::id::LeaseId;
+use vouchsafe_core::lease::Lease;
+use vouchsafe_core::policy::Rule;
+use vouchsafe_core::resource::{Operation, Pattern, Resource};
+use vouchsafe_core::secret::SecretBytes;
+use vouchsafe_core::time::UnixTime;
+
+use crate::policy_files::Loaded;
+pub use crate::store::{KeyView, SecretRecord, StoredEntry, VersionRecord};
+pub use vouchsafe_core::policy::{CaseResult, PolicyFile, Problem};
+
+/// Asks for one page of a long list.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// How many; 0 means 50, and 500 is the most.
+    pub size: u32,
+    /// `next` of the page before; empty for the first one.
+    pub token: String,
+}
+
+/// One page of a long list.
+#[derive(Clone, Debug)]
+pub struct Paged<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where the next one begins; empty after the last one.
+    pub next: String,
+}
+
+/// A secret as an agent may know of it.
+#[derive(Clone, Debug)]
+pub struct SecretListing {
+    /// What it is asked for as.
+    pub uri: String,
+    /// What it is, in its operator's words.
+    pub description: String,
+    /// Its current version.
+    pub version: u64,
+    /// What reading it needs.
+    pub needs: Needs,
+    /// What the rules allow to be asked for.
+    pub operations: Vec<Operation>,
+}
+
+/// What the rules want before a read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Needs {
+    /// Nothing: no person is asked.
+    Nothing,
+    /// A person's approval.
+    Approval,
+    /// It is refused.
+    Refused,
+}
+
+/// What an agent asks for with `request_access`.
+#[derive(Clone, Debug)]
+pub struct AccessAsk {
+    /// The resources, each once.
+    pub resources: Vec<Resource>,
+    /// What it wants to do with them.
+    pub operation: Operation,
+    /// Why, in its words.
+    pub reason: Option<String>,
+    /// How long it would like them for.
+    pub duration: Option<Duration>,
+}
+
+/// What comes of asking for a value.
+#[derive(Debug)]
+pub enum Release {
+    /// The value, under a lease.
+    Value {
+        /// What it is the value of.
+        resource: Resource,
+        /// Which version of it.
+        version: u64,
+        /// The value.
+        value: SecretBytes,
+        /// The lease after this use.
+        lease: Box<Lease>,
+    },
+    /// The key may not see values, so nobody was asked.
+    Redacted {
+        /// What it would be the value of.
+        resource: Resource,
+        /// Which version of it.
+        version: u64,
+    },
+    /// People have been asked.
+    Pending(Box<Pending>),
+    /// People were asked, and it was not granted.
+    Settled(Box<Approval>),
+}
+
+/// What comes of asking for access.
+#[derive(Debug)]
+pub enum Access {
+    /// Leases on all of it.
+    Leased(Vec<Lease>),
+    /// People have been asked.
+    Pending(Box<Pending>),
+    /// People were asked, and it was not granted.
+    Settled(Box<Approval>),
+}
+
+/// Where an agent's own approval stands.
+#[derive(Debug)]
+pub enum AwaitOutcome {
+    /// People are still asked.
+    Pending(Box<Pending>),
+    /// It was granted.
+    Approved {
+        /// The approval.
+        approval: Box<Approval>,
+        /// The leases that came of it.
+        leases: Vec<Lease>,
+    },
+    /// It was denied, or it expired, or it was withdrawn.
+    Settled(Box<Approval>),
+}
+
+/// An approval as the people who answer see it.
+#[derive(Clone, Debug)]
+pub struct ApprovalView {
+    /// The approval.
+    pub approval: Approval,
+    /// The leases that came of it.
+    pub leases: Vec<LeaseId>,
+    /// How far each requirement has come.
+    pub progress: Vec<Progress>,
+    /// Whether the caller's answer would count; if not, why not.
+    pub may_vote: Result<(), String>,
+}
+
+/// Which approvals are wanted; what is not given does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct ApprovalFilter {
+    /// Of this project.
+    pub project: Option<String>,
+    /// In one of these states; empty: in any.
+    pub statuses: Vec<Status>,
+    /// With an item that this matches.
+    pub resource: Option<Pattern>,
+    /// Of the key of this name.
+    pub key: Option<String>,
+    /// Asked at this time or later.
+    pub since: Option<UnixTime>,
+}
+
+/// One person's answer.
+#[derive(Clone, Debug)]
+pub struct VoteCommand {
+    /// The approval's id, whole or shortened while unique.
+    pub id: String,
+    /// What they say.
+    pub ballot: Ballot,
+    /// Why; a denial needs it.
+    pub reason: String,
+    /// The digest of what they saw, hex.
+    pub digest: String,
+    /// SHA-256, hex, of the rendering they answered on.
+    pub rendering: Option<String>,
+}
+
+/// What a watch of approvals tells.
+#[derive(Clone, Debug)]
+pub enum WatchEvent {
+    /// An approval that is pending, or that has just changed.
+    Approval(Box<ApprovalView>),
+    /// All that was pending at the start has been told.
+    CaughtUp,
+}
+
+/// The states of a lease, as they are asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LeaseStatus {
+    /// It may still release something.
+    Active,
+    /// It ended, in this way.
+    Ended(vouchsafe_core::lease::Ending),
+}
+
+/// Which leases are wanted; what is not given does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct LeaseFilter {
+    /// Of this project.
+    pub project: Option<String>,
+    /// In one of these states; empty: in any.
+    pub statuses: Vec<LeaseStatus>,
+    /// Of the key of this name.
+    pub key: Option<String>,
+    /// On a resource that this matches.
+    pub resource: Option<Pattern>,
+    /// Issued at this time or later.
+    pub since: Option<UnixTime>,
+}
+
+/// Which leases are to end.
+#[derive(Clone, Debug)]
+pub enum Which {
+    /// This one, by its id, whole or shortened while unique.
+    Id(String),
+    /// All of the key of this name.
+    Key(String),
+    /// All on resources that this matches.
+    Resource(Pattern),
+    /// All.
+    All,
+}
+
+/// A new secret, or a new version of one.
+#[derive(Debug)]
+pub struct PutSecret {
+    /// In this project; none: the default one.
+    pub project: Option<String>,
+    /// At this path.
+    pub path: String,
+    /// With this value.
+    pub value: SecretBytes,
+    /// What it is; none: as it was.
+    pub description: Option<String>,
+    /// Only if it is at this version; 0: only if there is none.
+    pub expected_version: Option<u64>,
+}
+
+/// What went with a key.
+#[derive(Clone, Copy, Debug)]
+pub struct DeletedKey {
+    /// Its leases that ended.
+    pub leases_revoked: u32,
+    /// Its asks that were withdrawn.
+    pub approvals_withdrawn: u32,
+}
+
+/// What reading policy files found.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What is wrong; empty: nothing.
+    pub problems: Vec<Problem>,
+    /// The digest of the set; empty where something is wrong.
+    pub digest: String,
+    /// How many rules there are.
+    pub rules: u32,
+}
+
+/// What running policy cases found.
+#[derive(Clone, Debug)]
+pub struct Tested {
+    /// What is wrong with the files; cases run only where nothing is.
+    pub problems: Vec<Problem>,
+    /// Each case.
+    pub results: Vec<CaseResult>,
+}
+
+/// What the rules say of one ask, and why.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// `refused`, `asks` or `allowed`.
+    pub decision: &'static str,
+    /// Why, a sentence.
+    pub why: String,
+    /// Each rule that matches, the deciding one among them.
+    pub matches: Vec<ExplainedMatch>,
+    /// The rule that governs it, unless it is refused.
+    pub rule: Option<Rule>,
+}
+
+/// One rule that matches.
+#[derive(Clone, Debug)]
+pub struct ExplainedMatch {
+    /// Its name.
+    pub rule: String,
+    /// The file it is in.
+    pub file: String,
+    /// The line it begins on.
+    pub line: u32,
+    /// Its pattern.
+    pub pattern: String,
+    /// Whether it decides.
+    pub wins: bool,
+    /// Why it does or does not.
+    pub why: String,
+}
+
+/// The rules in force.
+#[derive(Clone, Debug)]
+pub struct ShownPolicy {
+    /// The set and where it came from.
+    pub loaded: Arc<Loaded>,
+    /// What was wrong with the last set that was tried.
+    pub problems: Vec<Problem>,
+}
+
+/// What reading the policy folder again did.
+#[derive(Clone, Debug)]
+pub struct Reloaded {
+    /// What is wrong; empty: the new set is in force.
+    pub problems: Vec<Problem>,
+    /// The digest of the set in force.
+    pub digest: String,
+    /// Whether it is another one than before.
+    pub changed: bool,
+    /// How many rules it has.
+    pub rules: u32,
+    /// Pending approvals that ended because their rule changed.
+    pub superseded: u32,
+}
+
+/// Which log entries are wanted; what is not given does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct AuditQuery {
+    /// Of this time or later.
+    pub since: Option<UnixTime>,
+    /// Before this time.
+    pub until: Option<UnixTime>,
+    /// By the key or user of this name.
+    pub actor: Option<String>,
+    /// Of this action; `secret.*` takes all of a kind.
+    pub action: Option<String>,
+    /// About a resource that this URI or pattern names.
+    pub resource: Option<String>,
+    /// About this approval, by its id, whole or shortened while unique.
+    pub approval: Option<String>,
+    /// `ok`, `refused` or `failed`.
+    pub outcome: Option<String>,
+    /// Of this project.
+    pub project: Option<String>,
+}
+
+/// One piece of an export of the log.
+#[derive(Clone, Debug)]
+pub enum ExportPart {
+    /// Whole lines, each ending with a line feed.
+    Lines(Vec<u8>),
+    /// The last piece: what the lines are proved with.
+    Checkpoint {
+        /// A C2SP tlog-checkpoint note.
+        note: String,
+        /// The key it is signed with.
+        verifier_key: String,
+    },
+}
+
+/// How the daemon is.
+#[derive(Clone, Debug)]
+pub struct StatusView {
+    /// Its version.
+    pub version: String,
+    /// When it was started.
+    pub started_at: UnixTime,
+    /// Whether its home is a dev home.
+    pub dev: bool,
+    /// Its home.
+    pub home: String,
+    /// Where agents reach it over HTTP.
+    pub mcp_url: String,
+    /// Approvals pending.
+    pub approvals_pending: u32,
+    /// Leases active.
+    pub leases_active: u32,
+    /// Entries in the log.
+    pub audit_size: u64,
+    /// The digest of the rules in force, hex.
+    pub policy_digest: String,
+    /// How many rules there are.
+    pub policy_rules: u32,
+    /// The last reload was refused; the set before it is in force.
+    pub policy_stale: bool,
+    /// Calls that wait for people now.
+    pub calls_waiting: u32,
+    /// What an operator should know, a sentence each.
+    pub warnings: Vec<String>,
+    /// Secrets held.
+    pub secrets: u64,
+}
+
+/// One thing that was checked.
+#[derive(Clone, Debug)]
+pub struct CheckView {
+    /// What.
+    pub name: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+    /// What to do; empty where it is as it should be.
+    pub mend: String,
+}
