@@ -4,4 +4,6 @@ pub mod broker;
 pub mod clock;
 pub mod policy_files;
 pub mod store;
+pub mod tasks;
+pub mod telemetry;
 pub mod vault;
