@@ -2,8 +2,10 @@
 
 pub mod broker;
 pub mod clock;
+pub mod mcp;
 pub mod policy_files;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;
 pub mod vault;
+pub mod web;

@@ -1,0 +1,261 @@
+//! The agents' door: MCP over Streamable HTTP and over the stdio bridge's socket.
+//!
+//! It parses, calls the broker, and says what came of it in words that a model can act on. Waiting
+//! is the one thing it adds: a call that people have to answer first is held for a while, and then
+//! answered with a handle. The client's patience decides nothing.
+
+mod arguments;
+mod calls;
+mod durable;
+mod http;
+mod resources;
+mod results;
+mod schemas;
+mod socket;
+mod tools;
+mod wait;
+
+use std::sync::Arc;
+
+use axum::http::request::Parts;
+use rmcp::model::{
+    CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestMethod,
+    CompleteRequestParams, CompleteResult, ErrorCode, GetPromptRequestMethod,
+    GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult, Implementation,
+    ListPromptsRequestMethod, ListPromptsResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+    ServerConfig, UpdateTaskParams,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler};
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use vouchsafe_core::caller::{Agent, Claims};
+use vouchsafe_core::text;
+
+pub use self::http::{HttpService, http};
+pub use self::socket::{bind, serve};
+use self::tools::Tool;
+use crate::broker::{Broker, Code, Kind, Refused};
+use crate::telemetry::Metrics;
+
+/// How much of what a client says of itself is kept, in characters.
+const CLAIM_CHARS_MAX: usize = 100;
+/// The longest message, in bytes, on either way in.
+const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Calls under way at once on one connection of the socket.
+const CALLS_MAX: usize = 64;
+/// The JSON-RPC code of a refusal that no standard code is for.
+const REFUSED: ErrorCode = ErrorCode(1004);
+
+const INSTRUCTIONS: &str = "Vouchsafe keeps secrets and hands them out when a person has \
+    vouched for it. list_secrets tells what there is and what each needs; read_secret asks for a \
+    value. Give a reason that says what you need it for: a person reads it and decides by it. \
+    When a result says status `pending`, people have been asked: tell the person you work for \
+    which approval is waiting, then call await_approval with the approval_id, or the same tool \
+    with the same arguments; that asks nobody twice. When it says `denied`, do not ask again. \
+    Values are good under a lease: ask again after it ends, release it when you are done, and \
+    never write a value into files, logs or messages.";
+
+/// MCP, over HTTP for whoever each request proves to be, over the socket for one agent.
+#[derive(Clone, Debug)]
+pub struct Door {
+    broker: Broker,
+    metrics: Metrics,
+    bound: Option<Bound>,
+}
+
+/// The one agent at the other end of a connection.
+#[derive(Clone, Debug)]
+struct Bound {
+    agent: Agent,
+    calls: Arc<Semaphore>,
+}
+
+impl Door {
+    /// For HTTP: the agent is found among the extensions of each request, put there by whoever
+    /// let it in.
+    fn http(broker: Broker, metrics: Metrics) -> Self {
+        Self { broker, metrics, bound: None }
+    }
+
+    /// For one connection of the socket, whose agent has shown its key.
+    fn bound(broker: Broker, metrics: Metrics, agent: Agent) -> Self {
+        let calls = Arc::new(Semaphore::new(CALLS_MAX));
+        Self { broker, metrics, bound: Some(Bound { agent, calls }) }
+    }
+
+    /// Who calls, and how its client presents itself in this request.
+    fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Agent, ErrorData> {
+        let (agent, client) = match &self.bound {
+            Some(bound) => (bound.agent.clone(), context.client_info()),
+            // Without sessions there is no handshake to remember: what rmcp falls back on is its
+            // own name.
+            None => (request_agent(context)?, context.meta.client_info()),
+        };
+        let claimed = client.as_ref().map(claimed_client);
+        let client = claimed.or(agent.claims.client.clone());
+        Ok(Agent { claims: Claims { client, ..agent.claims }, ..agent })
+    }
+
+    /// The same, after asking whether a connection that was let in once would still be.
+    async fn valid_caller(&self, context: &RequestContext<RoleServer>) -> Result<Agent, ErrorData> {
+        let agent = self.caller(context)?;
+        if self.bound.is_some() {
+            self.broker.still_valid(&agent).await.map_err(|refused| error(&refused))?;
+        }
+        Ok(agent)
+    }
+
+    /// A place among the calls of this connection; HTTP has its own limits.
+    fn place(&self) -> Result<Option<OwnedSemaphorePermit>, Refused> {
+        let Some(bound) = &self.bound else { return Ok(None) };
+        match Arc::clone(&bound.calls).try_acquire_owned() {
+            Ok(place) => Ok(Some(place)),
+            Err(_full) => Err(Refused::new(
+                Code::StoreBusy,
+                format!("{CALLS_MAX} calls of this connection are under way"),
+                "Wait for some of them to be answered.",
+            )),
+        }
+    }
+}
+
+impl ServerHandler for Door {
+    fn get_info(&self) -> ServerConfig {
+        let capabilities =
+            ServerCapabilities::builder().enable_tools().enable_resources().enable_tasks().build();
+        ServerConfig::new(capabilities)
+            .with_server_info(
+                Implementation::new("vouchsafe", env!("CARGO_PKG_VERSION")).with_title("Vouchsafe"),
+            )
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let agent = self.valid_caller(&context).await?;
+        let tools = Tool::ALL.into_iter().filter(|tool| tool.allowed(&agent.scopes));
+        Ok(ListToolsResult::with_all_items(tools.map(Tool::describe).collect())
+            .with_ttl_ms(0)
+            .with_cache_scope(CacheScope::Private))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let agent = self.caller(&context)?;
+        let Some(tool) = Tool::named(&request.name) else {
+            return Err(ErrorData::invalid_params("there is no such tool", None));
+        };
+        self.call(tool, request.arguments.unwrap_or_default(), &agent, &context).await
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let agent = self.valid_caller(&context).await?;
+        let cursor = request.and_then(|request| request.cursor).unwrap_or_default();
+        self.resources(&agent, cursor).await
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let agent = self.caller(&context)?;
+        self.resource(&agent, request, &context).await
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let agent = self.caller(&context)?;
+        self.task(&agent, &request.task_id).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        // Our tasks ask their client for nothing; whether there is this one is still checked.
+        let agent = self.caller(&context)?;
+        self.task_exists(&agent, &request.task_id).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let agent = self.caller(&context)?;
+        self.withdraw_task(&agent, &request.task_id).await
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Err(ErrorData::method_not_found::<ListPromptsRequestMethod>())
+    }
+
+    async fn get_prompt(
+        &self,
+        _request: GetPromptRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        Err(ErrorData::method_not_found::<GetPromptRequestMethod>())
+    }
+
+    async fn complete(
+        &self,
+        _request: CompleteRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        Err(ErrorData::method_not_found::<CompleteRequestMethod>())
+    }
+}
+
+fn request_agent(context: &RequestContext<RoleServer>) -> Result<Agent, ErrorData> {
+    context
+        .extensions
+        .get::<Parts>()
+        .and_then(|parts| parts.extensions.get::<Agent>())
+        .cloned()
+        .ok_or_else(|| ErrorData::invalid_request("unauthenticated", None))
+}
+
+/// A client's own words about itself, on one line.
+fn claimed_client(client: &Implementation) -> String {
+    text::echo(&format!("{} {}", client.name, client.version), CLAIM_CHARS_MAX)
+}
+
+/// A refusal where there is no result to put it in.
+fn error(refused: &Refused) -> ErrorData {
+    let code = match refused.code.kind() {
+        Kind::Invalid => ErrorCode::INVALID_PARAMS,
+        Kind::Internal => ErrorCode::INTERNAL_ERROR,
+        Kind::Unauthenticated
+        | Kind::Forbidden
+        | Kind::NotFound
+        | Kind::Conflict
+        | Kind::Exists
+        | Kind::Busy
+        | Kind::Unavailable
+        | Kind::Unknown => REFUSED,
+    };
+    let data = json!({ "code": refused.code.as_str(), "next": refused.next });
+    ErrorData::new(code, refused.message.clone(), Some(data))
+}

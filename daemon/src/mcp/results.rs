@@ -1,0 +1,334 @@
+//! What a call came to, in the shapes that models and programs read.
+
+use data_encoding::BASE64;
+use rmcp::model::CallToolResult;
+use serde_json::{Value, json};
+use vouchsafe_core::approval::{Approval, Ask, ITEMS_MAX, Pending, Status};
+use vouchsafe_core::caller::Agent;
+use vouchsafe_core::key::Scope;
+use vouchsafe_core::lease::Lease;
+use vouchsafe_core::resource::{Operation, Resource};
+use vouchsafe_core::secret::{REDACTED, SecretBytes};
+use vouchsafe_core::text::{self, REASON_CHARS_MAX};
+use vouchsafe_core::time::UnixTime;
+
+use super::tools::Tool;
+use crate::broker::{Access, AwaitOutcome, Code, Needs, Paged, Refused, Release, SecretListing};
+
+/// After how long it makes sense to ask again, in milliseconds.
+pub(super) const RETRY_MS: u64 = 2_000;
+
+/// What a call came to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Reply {
+    /// One word for it, from a fixed set.
+    pub(super) status: &'static str,
+    /// It, as structured content.
+    pub(super) content: Value,
+    failed: bool,
+}
+
+/// What a call came to, unless people have to answer first.
+#[derive(Debug)]
+pub(super) enum Step {
+    Done(Reply),
+    Pending(Box<Pending>),
+}
+
+impl Reply {
+    fn done(status: &'static str, content: Value) -> Self {
+        Self { status, content, failed: false }
+    }
+
+    fn failed(status: &'static str, content: Value) -> Self {
+        Self { status, content, failed: true }
+    }
+
+    /// The result as MCP has it: the text is the same JSON.
+    pub(super) fn into_result(self) -> CallToolResult {
+        if self.failed {
+            CallToolResult::structured_error(self.content)
+        } else {
+            CallToolResult::structured(self.content)
+        }
+    }
+}
+
+/// People have been asked: the handle, and what to do with it.
+pub(super) fn pending(pending: &Pending) -> Reply {
+    let handle = handle(&pending.ask);
+    Reply::done("pending", handle)
+}
+
+/// The members of a pending result, in errors too.
+pub(super) fn handle(ask: &Ask) -> Value {
+    let id = ask.id.to_string();
+    let until = clock(ask.deadline.wall);
+    json!({
+        "status": "pending",
+        "approval_id": id,
+        "digest": ask.digest().short(),
+        "expires_at": ask.deadline.wall.rfc3339(),
+        "retry_after_ms": RETRY_MS,
+        "next": call(Tool::AwaitApproval, json!({ "approval_id": id })),
+        "message": format!(
+            "People have been asked and have not answered yet. Tell the person you work for that \
+             approval {id} is waiting until {until}. Then call await_approval with this \
+             approval_id, or the same tool again with the same arguments; neither asks anybody \
+             twice."
+        ),
+    })
+}
+
+/// It was asked for, and not granted.
+pub(super) fn settled(approval: &Approval) -> Reply {
+    let status = approval.status();
+    let reason = spoken(&approval.outcome_reason());
+    let message = match status {
+        Status::Denied => format!(
+            "An approver denied this: {reason}. Do not ask for the same again; tell the person \
+             you work for."
+        ),
+        Status::Expired => {
+            format!("This was not approved: {reason}. Ask again only if it is still needed.")
+        }
+        Status::Withdrawn => format!("This was {reason}. Ask again only if it is still needed."),
+        Status::Pending | Status::Approved => {
+            "Call await_approval to see where it stands.".to_owned()
+        }
+    };
+    let content = json!({
+        "status": status.as_str(),
+        "approval_id": approval.ask().id.to_string(),
+        "reason": reason,
+        "message": message,
+    });
+    Reply::failed(status.as_str(), content)
+}
+
+/// It was refused before anybody was asked.
+pub(super) fn refused(refused: &Refused) -> Reply {
+    let content = json!({
+        "status": "refused",
+        "code": refused.code.as_str(),
+        "message": refused.message,
+        "next": refused.next,
+    });
+    Reply::failed("refused", content)
+}
+
+/// What came of asking for a value.
+pub(super) fn release(release: Release) -> Step {
+    Step::Done(match release {
+        Release::Pending(pending) => return Step::Pending(pending),
+        Release::Settled(approval) => settled(&approval),
+        Release::Redacted { resource, version } => redacted(&resource, version),
+        Release::Value { resource, version, value: secret, lease: under } => {
+            let (encoding, text) = encode(&secret);
+            let content = json!({
+                "status": "ok",
+                "uri": resource.to_string(),
+                "version": version,
+                "value": text,
+                "encoding": encoding,
+                "lease": lease(&under),
+            });
+            Reply::done("ok", content)
+        }
+    })
+}
+
+/// A value as text: as it is where it is text, else in base64.
+pub(super) fn encode(secret: &SecretBytes) -> (&'static str, String) {
+    // The agent that asked holds a lease on it, and the entry of this use is committed.
+    match std::str::from_utf8(secret.expose()) {
+        Ok(text) => ("utf-8", text.to_owned()),
+        Err(_) => ("base64", BASE64.encode(secret.expose())),
+    }
+}
+
+/// What came of asking for access.
+pub(super) fn access(access: Access, operation: Operation) -> Step {
+    Step::Done(match access {
+        Access::Pending(pending) => return Step::Pending(pending),
+        Access::Settled(approval) => settled(&approval),
+        Access::Leased(given) => leased(&given, operation),
+    })
+}
+
+/// Leases on what was asked for.
+pub(super) fn leased(given: &[Lease], operation: Operation) -> Reply {
+    let content = json!({
+        "status": "approved",
+        "leases": leases(given),
+        "next": next_call(given, operation),
+        "message": "You have a lease on each of these; read each with read_secret.",
+    });
+    Reply::done("approved", content)
+}
+
+/// Where an approval of the agent's own stands.
+pub(super) fn standing(outcome: AwaitOutcome) -> Step {
+    Step::Done(match outcome {
+        AwaitOutcome::Pending(pending) => return Step::Pending(pending),
+        AwaitOutcome::Settled(approval) => settled(&approval),
+        AwaitOutcome::Approved { approval, leases: given } => {
+            let mut reply = leased(&given, approval.ask().operation);
+            if let Some(content) = reply.content.as_object_mut() {
+                content.insert("approval_id".to_owned(), approval.ask().id.to_string().into());
+            }
+            reply
+        }
+    })
+}
+
+/// The agent has taken its own ask back.
+pub(super) fn withdrawn(approval: &Approval) -> Reply {
+    match approval.status() {
+        Status::Withdrawn => Reply::done(
+            "withdrawn",
+            json!({ "status": "withdrawn", "approval_id": approval.ask().id.to_string() }),
+        ),
+        Status::Pending | Status::Approved | Status::Denied | Status::Expired => settled(approval),
+    }
+}
+
+/// What secrets there are.
+pub(super) fn secrets(page: &Paged<SecretListing>) -> Reply {
+    let listed: Vec<_> = page.items.iter().map(secret).collect();
+    let mut content = json!({ "secrets": listed });
+    if let Some(members) = content.as_object_mut().filter(|_| !page.next.is_empty()) {
+        members.insert("next_token".to_owned(), page.next.clone().into());
+    }
+    Reply::done("ok", content)
+}
+
+/// What leases the agent has.
+pub(super) fn lease_list(given: &[Lease]) -> Reply {
+    Reply::done("ok", json!({ "leases": leases(given) }))
+}
+
+/// A lease that lasts longer now.
+pub(super) fn renewed(renewed: &Lease) -> Reply {
+    Reply::done("renewed", json!({ "status": "renewed", "lease": lease(renewed) }))
+}
+
+/// A lease that was given back.
+pub(super) fn released(released: &Lease) -> Reply {
+    let id = released.terms().id.to_string();
+    Reply::done("released", json!({ "status": "released", "lease_id": id }))
+}
+
+/// Who the agent is.
+pub(super) fn whoami(agent: &Agent, wait_seconds: u64) -> Reply {
+    let scopes: Vec<_> = agent.scopes.iter().map(Scope::as_str).collect();
+    let content = json!({
+        "key": agent.name.as_str(),
+        "project": agent.project_name,
+        "owner": agent.owner_name,
+        "scopes": scopes,
+        "limits": {
+            "wait_seconds": wait_seconds,
+            "reason_characters": REASON_CHARS_MAX,
+            "resources_per_request": ITEMS_MAX,
+        },
+    });
+    Reply::done("ok", content)
+}
+
+/// A value that was released once and whose lease has ended since.
+pub(super) fn lease_ended() -> Reply {
+    refused(&Refused::new(
+        Code::LeaseEnded,
+        "the lease that this approval gave has ended",
+        "Call read_secret again if you still need the value.",
+    ))
+}
+
+/// The time of day that people are told: `14:05Z`.
+pub(super) fn clock(time: UnixTime) -> String {
+    let text = time.rfc3339();
+    format!("{}Z", text.get(11..16).unwrap_or_default())
+}
+
+fn redacted(resource: &Resource, version: u64) -> Reply {
+    let content = json!({
+        "status": "redacted",
+        "uri": resource.to_string(),
+        "version": version,
+        "value": REDACTED,
+        "message": "This key may not see values, so nobody was asked. Its owner can give it the \
+                    scope secrets:reveal.",
+    });
+    Reply::done("redacted", content)
+}
+
+fn secret(listing: &SecretListing) -> Value {
+    let needs = match listing.needs {
+        Needs::Nothing => "nothing",
+        Needs::Approval => "approval",
+        Needs::Refused => "refused",
+    };
+    let operations: Vec<_> = listing.operations.iter().map(|one| one.as_str()).collect();
+    json!({
+        "uri": listing.uri,
+        "description": spoken(&listing.description),
+        "version": listing.version,
+        "needs": needs,
+        "operations": operations,
+    })
+}
+
+fn leases(given: &[Lease]) -> Vec<Value> {
+    given.iter().map(lease).collect()
+}
+
+fn lease(one: &Lease) -> Value {
+    let (terms, last) = (one.terms(), one.last());
+    let status = match one {
+        Lease::Active(_) => "active",
+        Lease::Ended(ended) => ended.how.as_str(),
+    };
+    let mut content = json!({
+        "id": terms.id.to_string(),
+        "resource": terms.resource.to_string(),
+        "operation": terms.operation.as_str(),
+        "version": terms.version,
+        "status": status,
+        "issued_at": terms.issued_at.rfc3339(),
+        "expires_at": last.deadline.wall.rfc3339(),
+        "max_expires_at": terms.limit.wall.rfc3339(),
+        "uses_left": last.uses_left,
+        "renewable": terms.renewable,
+    });
+    if let (Some(members), Some(approval)) = (content.as_object_mut(), terms.approval) {
+        members.insert("approval_id".to_owned(), approval.to_string().into());
+    }
+    content
+}
+
+/// The call to make once there are leases: the value where it is one, else which there are.
+fn next_call(given: &[Lease], operation: Operation) -> Value {
+    match given {
+        [only] if operation == Operation::Read => {
+            call(Tool::ReadSecret, json!({ "uri": only.terms().resource.to_string() }))
+        }
+        _ => call(Tool::ListLeases, json!({})),
+    }
+}
+
+fn call(tool: Tool, arguments: Value) -> Value {
+    let mut call = json!({ "tool": tool.as_str() });
+    if let Some(members) = call.as_object_mut() {
+        members.insert("arguments".to_owned(), arguments);
+    }
+    call
+}
+
+/// A person's words, safe to show.
+fn spoken(words: &str) -> String {
+    text::echo(words, REASON_CHARS_MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! What tools take and give, as JSON Schema.
+//!
+//! An output schema has to take whatever the tool may answer: some clients hold even errors
+//! against it. So each lists all members that any of its answers has, and asks only for those that
+//! all of them have.
+
+use std::sync::Arc;
+
+use rmcp::model::JsonObject;
+use serde_json::{Value, json};
+use vouchsafe_core::approval::ITEMS_MAX;
+use vouchsafe_core::text::REASON_CHARS_MAX;
+
+use super::arguments::{DURATION_CHARS_MAX, ID_CHARS_MAX, PAGE_TOKEN_CHARS_MAX, URI_CHARS_MAX};
+use super::tools::Tool;
+
+/// What the tool takes.
+pub(super) fn input(tool: Tool) -> Arc<JsonObject> {
+    let (properties, required) = match tool {
+        Tool::ListSecrets => {
+            (json!({ "pattern": pattern(), "page_token": page_token() }), json!([]))
+        }
+        Tool::ReadSecret => {
+            (json!({ "uri": uri(), "reason": reason(), "duration": duration() }), json!(["uri"]))
+        }
+        Tool::RequestAccess => (
+            json!({
+                "resources": {
+                    "type": "array",
+                    "description": "The secrets' URIs, each once.",
+                    "items": { "type": "string", "maxLength": URI_CHARS_MAX },
+                    "minItems": 1,
+                    "maxItems": ITEMS_MAX,
+                    "uniqueItems": true,
+                },
+                "operation": {
+                    "type": "string",
+                    "description": "What for; `read` where nothing is said.",
+                    "enum": ["use", "read", "write", "delete"],
+                },
+                "reason": reason(),
+                "duration": duration(),
+            }),
+            json!(["resources"]),
+        ),
+        Tool::AwaitApproval | Tool::WithdrawApproval => (
+            json!({ "approval_id": id("The approval_id of a pending result, `ap_...`.") }),
+            json!(["approval_id"]),
+        ),
+        Tool::RenewLease => (
+            json!({ "lease_id": id("The lease's id, `ls_...`."), "duration": duration() }),
+            json!(["lease_id"]),
+        ),
+        Tool::ReleaseLease => {
+            (json!({ "lease_id": id("The lease's id, `ls_...`.") }), json!(["lease_id"]))
+        }
+        Tool::ListLeases | Tool::Whoami => (json!({}), json!([])),
+    };
+    object(json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    }))
+}
+
+/// What the tool gives, refusals and handles among it.
+pub(super) fn output(tool: Tool) -> Arc<JsonObject> {
+    let mut properties = refusal();
+    let own = match tool {
+        Tool::ListSecrets => json!({
+            "secrets": { "type": "array", "items": { "type": "object" } },
+            "next_token": { "type": "string" },
+        }),
+        Tool::ReadSecret => json!({
+            "uri": { "type": "string" },
+            "version": { "type": "integer" },
+            "value": { "type": "string", "description": "The value, as `encoding` says." },
+            "encoding": { "type": "string", "enum": ["utf-8", "base64"] },
+            "lease": { "type": "object" },
+        }),
+        Tool::RequestAccess | Tool::AwaitApproval | Tool::ListLeases => {
+            json!({ "leases": { "type": "array", "items": { "type": "object" } } })
+        }
+        Tool::WithdrawApproval => json!({}),
+        Tool::RenewLease => json!({ "lease": { "type": "object" } }),
+        Tool::ReleaseLease => json!({ "lease_id": { "type": "string" } }),
+        Tool::Whoami => json!({
+            "key": { "type": "string" },
+            "project": { "type": "string" },
+            "owner": { "type": "string" },
+            "scopes": { "type": "array", "items": { "type": "string" } },
+            "limits": { "type": "object" },
+        }),
+    };
+    properties.extend(members(own));
+    if waits(tool) {
+        properties.extend(approval());
+    }
+    // What has no status when it goes well asks for none.
+    let required = match tool {
+        Tool::ListSecrets | Tool::ListLeases | Tool::Whoami => json!([]),
+        Tool::ReadSecret
+        | Tool::RequestAccess
+        | Tool::AwaitApproval
+        | Tool::WithdrawApproval
+        | Tool::RenewLease
+        | Tool::ReleaseLease => json!(["status"]),
+    };
+    object(json!({ "type": "object", "properties": properties, "required": required }))
+}
+
+const fn waits(tool: Tool) -> bool {
+    matches!(
+        tool,
+        Tool::ReadSecret | Tool::RequestAccess | Tool::AwaitApproval | Tool::WithdrawApproval
+    )
+}
+
+/// What each result may have: a refusal.
+fn refusal() -> JsonObject {
+    members(json!({
+        "status": {
+            "type": "string",
+            "description": "Where it stands: `pending` waits for a person; `denied`, `expired`, \
+                            `withdrawn` and `refused` are final.",
+        },
+        "code": { "type": "string", "description": "Why it was refused, a stable code." },
+        "message": { "type": "string", "description": "What happened and what to do." },
+        "next": {
+            "type": ["object", "string"],
+            "description": "What to do next: the call to make, or a sentence.",
+        },
+    }))
+}
+
+/// What a result may have that people have something to do with.
+fn approval() -> JsonObject {
+    members(json!({
+        "approval_id": { "type": "string" },
+        "digest": { "type": "string", "description": "The short form that approvers see too." },
+        "expires_at": { "type": "string", "description": "RFC 3339." },
+        "retry_after_ms": { "type": "integer" },
+        "reason": { "type": "string", "description": "The approver's words." },
+    }))
+}
+
+fn uri() -> Value {
+    json!({
+        "type": "string",
+        "description": "The secret's URI, such as vouchsafe://secrets/production/DATABASE_URL.",
+        "maxLength": URI_CHARS_MAX,
+    })
+}
+
+fn pattern() -> Value {
+    json!({
+        "type": "string",
+        "description": "Only secrets that this matches: `*` is one part, `**` any number, such as \
+                        vouchsafe://secrets/production/**.",
+        "maxLength": URI_CHARS_MAX,
+    })
+}
+
+fn page_token() -> Value {
+    json!({
+        "type": "string",
+        "description": "next_token of the page before.",
+        "maxLength": PAGE_TOKEN_CHARS_MAX,
+    })
+}
+
+fn reason() -> Value {
+    json!({
+        "type": "string",
+        "description": "What you need it for, for the person who decides: the task at hand, in a \
+                        sentence or two.",
+        "maxLength": REASON_CHARS_MAX,
+    })
+}
+
+fn duration() -> Value {
+    json!({
+        "type": "string",
+        "description": "How long you need it, such as 15m or 1h; leave it out for the usual time.",
+        "maxLength": DURATION_CHARS_MAX,
+    })
+}
+
+fn id(description: &str) -> Value {
+    json!({ "type": "string", "description": description, "maxLength": ID_CHARS_MAX })
+}
+
+fn members(value: Value) -> JsonObject {
+    if let Value::Object(members) = value { members } else { JsonObject::new() }
+}
+
+fn object(value: Value) -> Arc<JsonObject> {
+    Arc::new(members(value))
+}

@@ -1,0 +1,198 @@
+//! The tools, as clients and models see them.
+
+use rmcp::model::{self, ToolAnnotations};
+use vouchsafe_core::key::{Scope, Scopes};
+
+use super::schemas;
+
+/// One of our tools.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Tool {
+    ListSecrets,
+    ReadSecret,
+    RequestAccess,
+    AwaitApproval,
+    WithdrawApproval,
+    ListLeases,
+    RenewLease,
+    ReleaseLease,
+    Whoami,
+}
+
+impl Tool {
+    /// Every tool, in the order in which they are listed.
+    pub(super) const ALL: [Self; 9] = [
+        Self::ListSecrets,
+        Self::ReadSecret,
+        Self::RequestAccess,
+        Self::AwaitApproval,
+        Self::WithdrawApproval,
+        Self::ListLeases,
+        Self::RenewLease,
+        Self::ReleaseLease,
+        Self::Whoami,
+    ];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::ListSecrets => "list_secrets",
+            Self::ReadSecret => "read_secret",
+            Self::RequestAccess => "request_access",
+            Self::AwaitApproval => "await_approval",
+            Self::WithdrawApproval => "withdraw_approval",
+            Self::ListLeases => "list_leases",
+            Self::RenewLease => "renew_lease",
+            Self::ReleaseLease => "release_lease",
+            Self::Whoami => "whoami",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tool| tool.as_str() == name)
+    }
+
+    /// The scope a key needs for it; what is left without one serves what was given before.
+    pub(super) const fn scope(self) -> Option<Scope> {
+        match self {
+            Self::ListSecrets | Self::ReadSecret | Self::RequestAccess => Some(Scope::SecretsRead),
+            Self::AwaitApproval
+            | Self::WithdrawApproval
+            | Self::ListLeases
+            | Self::RenewLease
+            | Self::ReleaseLease
+            | Self::Whoami => None,
+        }
+    }
+
+    pub(super) fn allowed(self, scopes: &Scopes) -> bool {
+        self.scope().is_none_or(|scope| scopes.allow(scope))
+    }
+
+    /// The tool as it is listed.
+    pub(super) fn describe(self) -> model::Tool {
+        model::Tool::new(self.as_str(), self.description(), schemas::input(self))
+            .with_title(self.title())
+            .with_raw_output_schema(schemas::output(self))
+            .with_annotations(self.annotations())
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::ListSecrets => "List secrets",
+            Self::ReadSecret => "Read a secret",
+            Self::RequestAccess => "Request access to several secrets",
+            Self::AwaitApproval => "Wait for an approval",
+            Self::WithdrawApproval => "Withdraw a request",
+            Self::ListLeases => "List leases",
+            Self::RenewLease => "Renew a lease",
+            Self::ReleaseLease => "Release a lease",
+            Self::Whoami => "Who am I",
+        }
+    }
+
+    const fn description(self) -> &'static str {
+        match self {
+            Self::ListSecrets => {
+                "Lists the secrets this key may know of: their URIs, what they are, and what \
+                 reading each needs (`approval`: a person is asked; `nothing`; `refused`). Never \
+                 shows values. If `next_token` is there, call again with it as `page_token`."
+            }
+            Self::ReadSecret => {
+                "Reads the value of one secret. A person may have to approve it first, so give a \
+                 reason that says what you need it for. If status is `pending`, people have been \
+                 asked: tell the person you work for, then call await_approval with the \
+                 approval_id, or this tool again with the same arguments. If status is `denied`, \
+                 do not ask again. The value is good under the lease that comes with it. Never \
+                 write it into files, logs or messages."
+            }
+            Self::RequestAccess => {
+                "Asks for several secrets at once, so that a person decides once. When it is \
+                 approved you have a lease on each; then call read_secret with each URI. If \
+                 status is `pending`, call await_approval with the approval_id, or this tool \
+                 again with the same arguments."
+            }
+            Self::AwaitApproval => {
+                "Tells where one of your approvals stands, waiting a while for the answer. If \
+                 status is `pending`, nobody has answered yet: call it again, or tell the person \
+                 you work for and stop. If `approved`, make the call in `next`. If `denied`, \
+                 `reason` says why: do not ask again for the same."
+            }
+            Self::WithdrawApproval => {
+                "Takes back one of your own requests that is still pending, when it is no longer \
+                 needed."
+            }
+            Self::ListLeases => {
+                "Lists your active leases: what you may read, how often and until when."
+            }
+            Self::RenewLease => {
+                "Makes one of your leases last longer, up to its max_expires_at. Past that, ask \
+                 again with read_secret."
+            }
+            Self::ReleaseLease => {
+                "Gives one of your leases back. Do it as soon as you no longer need the value."
+            }
+            Self::Whoami => {
+                "Tells which key this connection uses, who answers for it, and what it may do."
+            }
+        }
+    }
+
+    fn annotations(self) -> ToolAnnotations {
+        let (read_only, idempotent) = match self {
+            Self::ListSecrets | Self::AwaitApproval | Self::ListLeases | Self::Whoami => {
+                (true, true)
+            }
+            // These ask people and use leases up.
+            Self::ReadSecret | Self::RequestAccess | Self::RenewLease => (false, false),
+            Self::WithdrawApproval | Self::ReleaseLease => (false, true),
+        };
+        ToolAnnotations::with_title(self.title())
+            .read_only(read_only)
+            .destructive(false)
+            .idempotent(idempotent)
+            .open_world(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn every_tool_is_one_that_every_client_takes() {
+        for tool in Tool::ALL {
+            let described = tool.describe();
+            let name = described.name.as_ref();
+            assert!((1..=48).contains(&name.len()), "{name}");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert_eq!(Tool::named(name), Some(tool));
+            assert!(described.description.is_some() && described.title.is_some());
+            let input = described.input_schema;
+            assert_eq!(input.get("type"), Some(&Value::from("object")), "{name}");
+            assert_eq!(input.get("additionalProperties"), Some(&Value::Bool(false)), "{name}");
+            let output = described.output_schema.unwrap();
+            assert_eq!(output.get("type"), Some(&Value::from("object")), "{name}");
+            for schema in [&input, &output] {
+                let properties = schema.get("properties").unwrap().as_object().unwrap();
+                for (property, schema) in properties {
+                    assert!(schema.get("type").is_some(), "{name}.{property}");
+                }
+                for required in
+                    schema.get("required").into_iter().flat_map(|r| r.as_array().unwrap())
+                {
+                    assert!(properties.contains_key(required.as_str().unwrap()), "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_without_the_scope_keeps_what_it_has() {
+        let scopes = Scopes::parse(["audit:read"]).unwrap();
+        let left: Vec<_> = Tool::ALL.into_iter().filter(|tool| tool.allowed(&scopes)).collect();
+        assert_eq!(left.len(), 6);
+        assert!(!left.contains(&Tool::ReadSecret));
+    }
+}
