@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod clock;
+pub mod grpc;
 pub mod mcp;
 pub mod policy_files;
 pub mod store;

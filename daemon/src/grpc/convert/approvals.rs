@@ -1,0 +1,244 @@
+//! Approvals and votes.
+
+use std::fmt::Write as _;
+
+use vouchsafe_core::approval::{
+    Approval, ApprovalDigest, Ask, Asker, Ballot, GrantKind, ITEMS_MAX, Item, Narrowing, Progress,
+    Status, Vote,
+};
+use vouchsafe_core::caller::Transport;
+use vouchsafe_core::text::{self, Reason};
+use vouchsafe_proto::v1;
+
+use super::time::{duration, duration_out, time, time_out};
+use super::{
+    RESOURCE_BYTES_MAX, Taken, at_most, few, id, missing, operation_out, optional, parse, pattern,
+    reason, shown, unknown,
+};
+use crate::broker::{ApprovalFilter, ApprovalView, Refused, VoteCommand, WatchEvent};
+
+/// Which approvals are wanted; the page is taken out before.
+pub(in crate::grpc) fn approval_filter(request: v1::ListApprovalsRequest) -> Taken<ApprovalFilter> {
+    few("statuses", request.statuses.len(), Status::ALL.len())?;
+    let resource = at_most("resource", request.resource, RESOURCE_BYTES_MAX)?;
+    Ok(ApprovalFilter {
+        project: optional("project", request.project)?,
+        statuses: request.statuses.into_iter().map(status).collect::<Result<_, _>>()?,
+        resource: pattern("resource", &resource)?,
+        key: optional("key", request.key)?,
+        since: time("since", request.since)?,
+    })
+}
+
+/// One person's answer.
+pub(in crate::grpc) fn vote_command(request: v1::VoteRequest) -> Taken<VoteCommand> {
+    let narrowing = Narrowing {
+        duration: duration("duration", request.duration)?,
+        uses: (request.uses > 0).then_some(request.uses),
+        kind: grant_kind(request.kind)?,
+        only: only(&request.only)?,
+    };
+    let narrows = narrowing != Narrowing::default();
+    let ballot = match v1::Ballot::try_from(request.ballot) {
+        Ok(v1::Ballot::Approve) => Ballot::Approve(narrowing),
+        Ok(v1::Ballot::Deny) if narrows => {
+            let next = "Deny it without a duration, uses, a kind or resources, or approve it.";
+            return Err(Refused::invalid("a denial has no limits", next));
+        }
+        Ok(v1::Ballot::Deny) => Ballot::Deny,
+        Ok(v1::Ballot::Unspecified) => return Err(missing("ballot")),
+        Err(_) => return Err(unknown("ballot", request.ballot)),
+    };
+    if request.digest.is_empty() {
+        return Err(Refused::invalid(
+            "digest is missing: an answer carries the digest of what its giver saw",
+            "Show the approval, and answer with its digest.",
+        ));
+    }
+    parse::<ApprovalDigest>("digest", &request.digest)?;
+    let rendering = optional("rendering_digest", request.rendering_digest)?;
+    if let Some(rendering) = &rendering {
+        // The same 64 digits.
+        parse::<ApprovalDigest>("rendering_digest", rendering)?;
+    }
+    Ok(VoteCommand {
+        id: id("id", request.id)?,
+        ballot,
+        reason: reason(request.reason)?,
+        digest: request.digest,
+        rendering,
+    })
+}
+
+/// An approval as people see it.
+pub(in crate::grpc) fn approval(view: &ApprovalView) -> v1::Approval {
+    let ApprovalView { approval, leases, progress, may_vote } = view;
+    let ask = approval.ask();
+    let reason = ask.reason.as_ref().map(Reason::shown);
+    let digest = ask.digest();
+    v1::Approval {
+        id: ask.id.to_string(),
+        project: ask.project_name.clone(),
+        status: status_out(approval.status()).into(),
+        asker: Some(asker(&ask.asker)),
+        operation: operation_out(ask.operation).into(),
+        items: ask.items.iter().map(item).collect(),
+        arguments: shown_json(&ask.arguments),
+        reason_suspicious: reason.as_ref().is_some_and(|reason| reason.suspicious),
+        reason: reason.map(|reason| reason.text).unwrap_or_default(),
+        requested_duration: ask.requested.map(duration_out),
+        created_at: Some(time_out(ask.asked_at)),
+        expires_at: Some(time_out(ask.deadline.wall)),
+        settled_at: approval.settled_at().map(time_out),
+        digest: digest.to_string(),
+        short_digest: digest.short(),
+        requirements: progress.iter().map(requirement).collect(),
+        votes: approval.votes().iter().map(vote).collect(),
+        outcome_reason: shown(&approval.outcome_reason()),
+        lease_ids: leases.iter().map(ToString::to_string).collect(),
+        rule_set: ask.rule_set.clone(),
+        history: Some(history(ask)),
+        may_vote: may_vote.is_ok() && matches!(approval, Approval::Pending(_)),
+        may_not_vote_because: may_vote.as_ref().err().cloned().unwrap_or_default(),
+    }
+}
+
+/// What a watch tells.
+pub(in crate::grpc) fn approval_event(event: WatchEvent) -> v1::ApprovalEvent {
+    match event {
+        WatchEvent::Approval(view) => {
+            v1::ApprovalEvent { approval: Some(approval(&view)), caught_up: false }
+        }
+        WatchEvent::CaughtUp => v1::ApprovalEvent { approval: None, caught_up: true },
+    }
+}
+
+fn status(value: i32) -> Taken<Status> {
+    match v1::ApprovalStatus::try_from(value) {
+        Ok(v1::ApprovalStatus::Pending) => Ok(Status::Pending),
+        Ok(v1::ApprovalStatus::Approved) => Ok(Status::Approved),
+        Ok(v1::ApprovalStatus::Denied) => Ok(Status::Denied),
+        Ok(v1::ApprovalStatus::Expired) => Ok(Status::Expired),
+        Ok(v1::ApprovalStatus::Withdrawn) => Ok(Status::Withdrawn),
+        Ok(v1::ApprovalStatus::Unspecified) | Err(_) => Err(unknown("statuses", value)),
+    }
+}
+
+const fn status_out(status: Status) -> v1::ApprovalStatus {
+    match status {
+        Status::Pending => v1::ApprovalStatus::Pending,
+        Status::Approved => v1::ApprovalStatus::Approved,
+        Status::Denied => v1::ApprovalStatus::Denied,
+        Status::Expired => v1::ApprovalStatus::Expired,
+        Status::Withdrawn => v1::ApprovalStatus::Withdrawn,
+    }
+}
+
+fn grant_kind(value: i32) -> Taken<GrantKind> {
+    match v1::GrantKind::try_from(value) {
+        Ok(v1::GrantKind::Once) => Ok(GrantKind::Once),
+        Ok(v1::GrantKind::Lease | v1::GrantKind::Unspecified) => Ok(GrantKind::Lease),
+        Err(_) => Err(unknown("kind", value)),
+    }
+}
+
+const fn grant_kind_out(kind: GrantKind) -> v1::GrantKind {
+    match kind {
+        GrantKind::Once => v1::GrantKind::Once,
+        GrantKind::Lease => v1::GrantKind::Lease,
+    }
+}
+
+fn only<C: FromIterator<vouchsafe_core::resource::Resource>>(values: &[String]) -> Taken<C> {
+    few("only", values.len(), ITEMS_MAX)?;
+    values.iter().map(|value| parse("only", value)).collect()
+}
+
+fn asker(asker: &Asker) -> v1::Asker {
+    let claimed = |words: &Option<String>| words.as_deref().map(shown).unwrap_or_default();
+    let claims = &asker.claims;
+    let transport = match claims.transport {
+        Transport::Http => "http",
+        Transport::Stdio => "stdio",
+    };
+    v1::Asker {
+        key_id: asker.key.to_string(),
+        key_name: asker.key_name.clone(),
+        owner: asker.owner_name.clone(),
+        claimed_client: claimed(&claims.client),
+        transport: transport.to_owned(),
+        host: claimed(&claims.host),
+        os_user: claimed(&claims.os_user),
+        address: claimed(&claims.address),
+    }
+}
+
+fn item(item: &Item) -> v1::ApprovalItem {
+    let lease = item.rule.lease;
+    v1::ApprovalItem {
+        resource: item.resource.to_string(),
+        version: item.version,
+        rule: item.rule.name.to_string(),
+        lease_default: Some(duration_out(lease.default)),
+        lease_max: Some(duration_out(lease.max)),
+        uses: lease.uses.unwrap_or_default(),
+        description: shown(&item.description),
+        follow_rotation: item.rule.follow_rotation,
+    }
+}
+
+fn requirement(progress: &Progress) -> v1::Requirement {
+    v1::Requirement {
+        rule: progress.rule.clone(),
+        approvers: progress.approvers.clone(),
+        quorum: progress.quorum,
+        self_approval: progress.self_approval,
+        met: progress.met,
+    }
+}
+
+fn vote(vote: &Vote) -> v1::Vote {
+    let base = v1::Vote {
+        user: vote.voter_name.clone(),
+        reason: shown(&vote.reason),
+        at: Some(time_out(vote.at)),
+        via: vote.via.clone(),
+        ..v1::Vote::default()
+    };
+    match &vote.ballot {
+        Ballot::Deny => v1::Vote { ballot: v1::Ballot::Deny.into(), ..base },
+        Ballot::Approve(narrowing) => v1::Vote {
+            ballot: v1::Ballot::Approve.into(),
+            duration: narrowing.duration.map(duration_out),
+            uses: narrowing.uses.unwrap_or_default(),
+            kind: grant_kind_out(narrowing.kind).into(),
+            only: narrowing.only.iter().map(ToString::to_string).collect(),
+            ..base
+        },
+    }
+}
+
+fn history(ask: &Ask) -> v1::History {
+    v1::History { had_before: ask.history.had_before, asks_today: ask.history.asks_today }
+}
+
+/// JSON that somebody else chose the words of: the same JSON, with `\u` escapes for what could
+/// hide or move other text.
+fn shown_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        let mut one = [0; 4];
+        if text::escape_untrusted(c.encode_utf8(&mut one)).suspicious {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                write!(out, "\\u{unit:04x}").unwrap_or_default();
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! `vouchsafe.v1.Leases`.
+
+use tonic::{Request, Response, Status, async_trait};
+use vouchsafe_proto::v1::leases_server::Leases;
+use vouchsafe_proto::v1::{
+    Lease, ListLeasesRequest, ListLeasesResponse, RevokeLeasesRequest, RevokeLeasesResponse,
+    ShowLeaseRequest,
+};
+
+use super::{Door, caller, convert};
+
+#[async_trait]
+impl Leases for Door {
+    async fn list_leases(
+        &self,
+        request: Request<ListLeasesRequest>,
+    ) -> Result<Response<ListLeasesResponse>, Status> {
+        let (by, mut request) = caller(request)?;
+        let page = convert::page(request.page.take())?;
+        let found = self.broker.list_leases(&by, convert::lease_filter(request)?, page).await?;
+        let leases = found.items.iter().map(convert::lease).collect();
+        Ok(Response::new(ListLeasesResponse { leases, next_token: found.next }))
+    }
+
+    async fn show_lease(
+        &self,
+        request: Request<ShowLeaseRequest>,
+    ) -> Result<Response<Lease>, Status> {
+        let (by, request) = caller(request)?;
+        let lease = self.broker.show_lease(&by, &convert::id("id", request.id)?).await?;
+        Ok(Response::new(convert::lease(&lease)))
+    }
+
+    async fn revoke_leases(
+        &self,
+        request: Request<RevokeLeasesRequest>,
+    ) -> Result<Response<RevokeLeasesResponse>, Status> {
+        let (by, request) = caller(request)?;
+        let project = convert::optional("project", request.project)?;
+        let reason = convert::reason(request.reason)?;
+        let which = convert::which(request.which)?;
+        let revoked = self.broker.revoke_leases(&by, project, which, reason).await?;
+        let revoked = revoked.iter().map(convert::lease).collect();
+        Ok(Response::new(RevokeLeasesResponse { revoked }))
+    }
+}
