@@ -1,0 +1,236 @@
+//! The configuration: one file and the environment, read once.
+//!
+//! `HOME/vouchsafe.toml` may say what follows here, and nothing else; without it the defaults hold.
+//! No secret is ever in it, only where one is. The environment has `VOUCHSAFE_HOME`, `RUST_LOG` and
+//! systemd's `CREDENTIALS_DIRECTORY`.
+
+mod environment;
+mod file;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use self::environment::Environment;
+
+/// The name of the file in a home.
+pub const FILE_NAME: &str = "vouchsafe.toml";
+/// The largest configuration file, in bytes.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// How the daemon is set.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    /// `[http]`: the agents' door.
+    pub http: Http,
+    /// `[grpc]`: the users' door.
+    pub grpc: Grpc,
+    /// `[mcp]`: calls that wait for people.
+    pub mcp: Mcp,
+    /// `[policy]`: where the rules are.
+    pub policy: Policy,
+    /// `[root_key]`: where the root key comes from.
+    pub root_key: RootKey,
+    /// `[log]`: what the daemon says.
+    pub log: Log,
+    /// `[store]`: the database.
+    pub store: Store,
+}
+
+/// `[http]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Http {
+    /// `listen`: the address; `127.0.0.1:7431`. There is no TLS here: for other machines put a
+    /// proxy before it, and list in `allowed_hosts` what clients call it.
+    pub listen: SocketAddr,
+    /// `allowed_hosts`: names a request may be sent to besides the address itself; none, 50 at most.
+    pub allowed_hosts: Vec<String>,
+    /// `allowed_origins`: pages that may send requests; none, 50 at most.
+    pub allowed_origins: Vec<String>,
+    /// `max_connections`: at once; 1024, and 1 to 65536.
+    pub max_connections: usize,
+}
+
+/// `[grpc]`
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Grpc {
+    /// `listen`, `tls_cert`, `tls_key`: all three or none. Without them the door is the home's
+    /// Unix socket alone.
+    pub tcp: Option<GrpcTcp>,
+}
+
+/// A TCP address of the users' door, always with TLS.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GrpcTcp {
+    /// `listen`: the address.
+    pub listen: SocketAddr,
+    /// `tls_cert`: a PEM file with the certificate and those that lead to it.
+    pub tls_cert: PathBuf,
+    /// `tls_key`: a PEM file with its private key.
+    pub tls_key: PathBuf,
+}
+
+/// `[mcp]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Mcp {
+    /// `block_seconds`: how long a call that needs a person is held open; 25, and 0 to 45.
+    pub block_for: Duration,
+    /// `max_waiting`: calls held open at once, the rest are told to come back; 1000, and 1 to
+    /// 10000.
+    pub max_waiting: usize,
+}
+
+/// `[policy]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Policy {
+    /// `dir`: the folder of the rules, relative to the home; `policies`.
+    pub dir: PathBuf,
+}
+
+/// `[root_key]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RootKey {
+    /// `source = "file"`: the key is in the file `path`, relative to the home; `root.key`. It is
+    /// made by `vouchsafed init`.
+    File(PathBuf),
+    /// `source = "passphrase"`: it is made from the words in the file `path`.
+    Passphrase(PathBuf),
+    /// `source = "command"`: `command` writes it to standard output; its program first.
+    Command(Vec<String>),
+    /// `source = "credential"`: systemd gives it, under the name `credential`;
+    /// `vouchsafe-root-key`.
+    Credential {
+        /// `$CREDENTIALS_DIRECTORY`.
+        directory: PathBuf,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Log {
+    /// `filter`: which lines, as `RUST_LOG` has it, which goes before it; `info`.
+    pub filter: String,
+    /// `format`: `pretty` or `json`; `pretty`.
+    pub format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people at a terminal.
+    #[default]
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Store {
+    /// `readers`: connections to read from; 4, and 1 to 32.
+    pub readers: u32,
+}
+
+/// A configuration that cannot be used: everything that is wrong with it.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub struct ConfigError {
+    /// Each thing that is wrong, by its place; at least one.
+    pub problems: Vec<ConfigProblem>,
+}
+
+/// One thing that is wrong, and what to do about it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConfigProblem {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1; 0 where no one line is to blame.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead, or to do.
+    pub mend: String,
+}
+
+impl Config {
+    /// Reads the file, or takes the defaults where there is none. Paths in it begin at its folder.
+    pub fn load(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let failed = |message: String, mend: &str| ConfigError {
+            problems: vec![ConfigProblem {
+                file: path.to_owned(),
+                line: 0,
+                message,
+                mend: mend.to_owned(),
+            }],
+        };
+        let text = match read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                let message = format!("cannot be read: {error}");
+                return Err(failed(message, "let the daemon read it, or take it away"));
+            }
+        };
+        file::parse(path, &text, environment)
+    }
+
+    /// What holds where nothing is said, in this home.
+    pub fn defaults(home: &Path) -> Self {
+        Self {
+            http: Http {
+                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7431)),
+                allowed_hosts: Vec::new(),
+                allowed_origins: Vec::new(),
+                max_connections: 1024,
+            },
+            grpc: Grpc::default(),
+            mcp: Mcp { block_for: Duration::from_secs(25), max_waiting: 1000 },
+            policy: Policy { dir: home.join("policies") },
+            root_key: RootKey::File(home.join("root.key")),
+            log: Log { filter: "info".to_owned(), format: LogFormat::default() },
+            store: Store { readers: 4 },
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    /// A line a problem.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ConfigProblem {
+    /// `vouchsafe.toml:7: what is wrong; what to do`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        }
+        write!(f, ": {}", self.message)?;
+        if self.mend.is_empty() { Ok(()) } else { write!(f, "; {}", self.mend) }
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let found = fs::metadata(path)?;
+    if !found.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    if found.len() > FILE_BYTES_MAX {
+        return Err(io::Error::other("it is over 64 KiB"));
+    }
+    fs::read_to_string(path)
+}
+
+#[cfg(test)]
+mod tests;
