@@ -1,0 +1,198 @@
+//! The arguments, and which file answers them.
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::context::{Context, Global};
+use crate::error::{CliError, Exit};
+use crate::output;
+use crate::{
+    approvals, audit, bridge, demo, doctor, install, keys, leases, policy, root_key, secrets,
+    status, users, vote, watch,
+};
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  the arguments are wrong
+  3  refused: not signed in, or not allowed
+  4  not found
+  5  conflict: settled already, stale, exists, moved on
+  6  the daemon cannot be reached, or is too busy
+  7  a check found a fault (audit verify, policy check, policy test, doctor)
+
+Ids may be shortened while they are unique. Lists show 100 entries unless --limit says otherwise.
+VOUCHSAFE_TOKEN, where set, is the token to sign in with instead of the one in the home folder.";
+
+/// Vouch for what agents ask, and see what they did.
+///
+/// Vouchsafe holds secrets for AI agents. An agent asks, a person vouches, the agent gets exactly
+/// what was approved for as long as was approved, and every step is in a log that nobody can
+/// quietly edit. This is the people's side of it; `vouchsafed` is the daemon.
+#[derive(Debug, Parser)]
+#[command(
+    name = "vouchsafe",
+    version,
+    after_help = AFTER_HELP,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+// Where a variant says nothing, its arguments describe the command.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show how the daemon is
+    Status,
+    /// Show who you are signed in as
+    Whoami,
+    /// Look for what is wrong with this home and its daemon
+    Doctor,
+    Approvals(approvals::Command),
+    Approve(vote::Approve),
+    Deny(vote::Deny),
+    Watch(watch::Command),
+    Leases(leases::Command),
+    /// Put, list and delete secrets; values go in and never come out
+    #[command(subcommand)]
+    Secrets(secrets::Command),
+    /// Check, test, explain and reload the rules
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Make and manage MCP keys, the credentials of agents
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Make and manage users
+    #[command(subcommand)]
+    Users(users::Command),
+    Audit(audit::Command),
+    /// Manage the root key
+    #[command(subcommand)]
+    RootKey(root_key::Command),
+    Install(install::Command),
+    Mcp(bridge::Command),
+    Demo(demo::Command),
+    /// Print a completion script for a shell
+    Completions {
+        /// Shell that will read it
+        shell: Shell,
+    },
+}
+
+#[cfg(test)]
+impl Cli {
+    pub(crate) fn context(self) -> Result<Context, CliError> {
+        Context::new(self.global)
+    }
+}
+
+/// Runs one command.
+pub(crate) async fn run(cli: Cli) -> Result<Exit, CliError> {
+    let context = Context::new(cli.global)?;
+    match cli.command {
+        Command::Status => status::status(&context).await?,
+        Command::Whoami => status::whoami(&context).await?,
+        Command::Doctor => doctor::run(&context).await?,
+        Command::Approvals(command) => approvals::run(command, &context).await?,
+        Command::Approve(command) => vote::approve(command, &context).await?,
+        Command::Deny(command) => vote::deny(command, &context).await?,
+        Command::Watch(command) => watch::run(&command, &context).await?,
+        Command::Leases(command) => leases::run(command, &context).await?,
+        Command::Secrets(command) => secrets::run(command, &context).await?,
+        Command::Policy(command) => policy::run(command, &context).await?,
+        Command::Keys(command) => keys::run(command, &context).await?,
+        Command::Users(command) => users::run(command, &context).await?,
+        Command::Audit(command) => audit::run(command, &context).await?,
+        Command::RootKey(command) => root_key::run(&command, &context).await?,
+        Command::Install(command) => install::run(&command, &context).await?,
+        Command::Mcp(command) => return bridge::run(&command, &context).await,
+        Command::Demo(command) => demo::run(&command, &context).await?,
+        Command::Completions { shell } => completions(shell)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn completions(shell: Shell) -> Result<(), CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "vouchsafe", &mut script);
+    output::raw(&script)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fake;
+
+    use super::*;
+    use crate::home::Home;
+
+    /// Runs one command line against the fake daemon of that folder.
+    async fn run_in(dir: &std::path::Path, line: &str) -> Result<Exit, CliError> {
+        let home = dir.to_str().unwrap();
+        let words = ["vouchsafe", "--home", home].into_iter().chain(line.split(' '));
+        run(Cli::try_parse_from(words).unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn an_approval_goes_all_the_way_and_counts_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::find(Some(dir.path().to_owned())).unwrap();
+        let fake = fake::start(&home);
+        run_in(dir.path(), "approvals").await.unwrap();
+        run_in(dir.path(), "approvals show ap_7k").await.unwrap();
+        run_in(dir.path(), "approve ap_7k --yes --duration 5m --for once").await.unwrap();
+        let vote = fake.votes.lock().unwrap().first().unwrap().clone();
+        assert_eq!((vote.ballot, vote.kind, vote.rendering_digest.len()), (1, 1, 64));
+        assert_eq!(vote.duration.unwrap().seconds, 300);
+        assert_eq!(vote.digest, "ab".repeat(32));
+        let late = run_in(dir.path(), "deny ap_7k --yes --reason no").await.unwrap_err();
+        assert_eq!(late.exit, Exit::Conflict);
+        assert_eq!(late.message, "it was approved by jane already");
+        assert_eq!(late.next.as_deref(), Some("rest"));
+        let unknown = run_in(dir.path(), "approve ap_zz --yes").await.unwrap_err();
+        assert_eq!(unknown.exit, Exit::NotFound);
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn nouns_without_a_verb_list() {
+        for line in [
+            "vouchsafe approvals",
+            "vouchsafe approvals -o json list --status pending",
+            "vouchsafe approvals --status pending --since 7d",
+            "vouchsafe leases --key claude-desktop",
+            "vouchsafe audit --action secret.* --group-by actor",
+            "vouchsafe audit query --until 30m",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_remote_daemon_needs_its_authority() {
+        assert!(Cli::try_parse_from(["vouchsafe", "--server", "https://h:1", "status"]).is_err());
+    }
+
+    #[test]
+    fn every_argument_and_command_is_described() {
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            assert!(command.get_about().is_some(), "{path} says nothing about itself");
+            for arg in command.get_arguments() {
+                assert!(arg.get_help().is_some(), "{path}: {} is not described", arg.get_id());
+            }
+            command.get_subcommands().for_each(|below| check(below, &path));
+        }
+        check(&Cli::command(), "");
+    }
+}

@@ -1,0 +1,168 @@
+//! `leases`: grants in use, and their end.
+
+use clap::{Args, Subcommand};
+use vouchsafe_proto::v1::revoke_leases_request::Which;
+use vouchsafe_proto::v1::{Lease, ListLeasesRequest, RevokeLeasesRequest, ShowLeaseRequest};
+
+use crate::approvals::misplaced;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::Column;
+use crate::pages;
+use crate::record::Record;
+use crate::time::{self, Time};
+use crate::words::{self, LeaseStatus};
+
+const COLUMNS: [Column; 8] = [
+    ("ID", "id"),
+    ("STATUS", "status"),
+    ("KEY", "key_name"),
+    ("OPERATION", "operation"),
+    ("RESOURCE", "resource"),
+    ("USED", "used"),
+    ("ISSUED", "issued_at"),
+    ("EXPIRES", "expires_at"),
+];
+
+/// List leases, show one, or end them.
+#[derive(Args, Debug)]
+pub(crate) struct Command {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List leases, newest first
+    List(List),
+    /// Show one lease
+    Show {
+        /// Id of the lease, or its beginning
+        id: String,
+    },
+    /// End leases at once; never asks, for it never harms
+    Revoke(Revoke),
+}
+
+#[derive(Args, Debug, Default, PartialEq)]
+struct List {
+    /// Only those of this status; may be given several times
+    #[arg(long, value_enum, value_name = "STATUS", value_delimiter = ',')]
+    status: Vec<LeaseStatus>,
+    /// Only those on resources of this pattern, like `vouchsafe://secrets/production/**`
+    #[arg(long, value_name = "PATTERN")]
+    resource: Option<String>,
+    /// Only those of this MCP key
+    #[arg(long, value_name = "NAME")]
+    key: Option<String>,
+    /// Only those issued since then: 30m, 7d, or an RFC 3339 time
+    #[arg(long, value_name = "WHEN", value_parser = time::moment_arg)]
+    since: Option<Time>,
+    /// At most this many; 0 for all [default: 100]
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
+}
+
+#[derive(Args, Debug)]
+#[group(skip)]
+struct Revoke {
+    #[command(flatten)]
+    which: WhichLeases,
+    /// Why, for the log
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct WhichLeases {
+    /// Id of the lease, or its beginning
+    id: Option<String>,
+    /// All leases of this MCP key
+    #[arg(long, value_name = "NAME")]
+    key: Option<String>,
+    /// All leases on resources of this pattern
+    #[arg(long, value_name = "PATTERN")]
+    resource: Option<String>,
+    /// All leases of the project
+    #[arg(long)]
+    all: bool,
+}
+
+pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliError> {
+    let outer = command.list;
+    match command.verb {
+        None => list(outer, context).await,
+        Some(_) if outer != List::default() => Err(misplaced("leases")),
+        Some(Verb::List(given)) => list(given, context).await,
+        Some(Verb::Show { id }) => {
+            let daemon = context.daemon().await?;
+            let lease = daemon.leases().show_lease(ShowLeaseRequest { id }).await?.into_inner();
+            context.out.record(&record(&lease))
+        }
+        Some(Verb::Revoke(given)) => revoke(given, context).await,
+    }
+}
+
+async fn list(list: List, context: &Context) -> Result<(), CliError> {
+    let daemon = context.daemon().await?;
+    let request = ListLeasesRequest {
+        project: context.project.clone(),
+        statuses: list.status.iter().map(|status| status.to_proto()).collect(),
+        key: list.key.unwrap_or_default(),
+        resource: list.resource.unwrap_or_default(),
+        since: list.since.map(time::to_proto),
+        page: None,
+    };
+    let page = pages::gather(list.limit.unwrap_or(pages::LIMIT), async |page| {
+        let request = ListLeasesRequest { page: Some(page), ..request.clone() };
+        let answer = daemon.leases().list_leases(request).await?.into_inner();
+        Ok((answer.leases, answer.next_token))
+    })
+    .await?;
+    context.out.page(&COLUMNS, &page.map(|lease| record(&lease)), "no leases")
+}
+
+async fn revoke(revoke: Revoke, context: &Context) -> Result<(), CliError> {
+    let which = match revoke.which {
+        WhichLeases { id: Some(id), .. } => Which::Id(id),
+        WhichLeases { key: Some(key), .. } => Which::Key(key),
+        WhichLeases { resource: Some(resource), .. } => Which::Resource(resource),
+        WhichLeases { all, .. } => Which::All(all),
+    };
+    let daemon = context.daemon().await?;
+    let request = RevokeLeasesRequest {
+        project: context.project.clone(),
+        reason: revoke.reason.unwrap_or_default(),
+        which: Some(which),
+    };
+    let answer = daemon.leases().revoke_leases(request).await?.into_inner();
+    let revoked: Vec<Record> = answer.revoked.iter().map(record).collect();
+    context.out.list(&COLUMNS, &revoked, "none were active")
+}
+
+pub(crate) fn record(lease: &Lease) -> Record {
+    Record::new()
+        .text("id", &lease.id)
+        .text("project", &lease.project)
+        .text("status", words::lease_status(lease.status))
+        .text("approval_id", &lease.approval_id)
+        .text("key_name", &lease.key_name)
+        .text("resource", &lease.resource)
+        .text("operation", words::operation(lease.operation))
+        .number("version", lease.version)
+        .flag("follow_rotation", lease.follow_rotation)
+        .text("rule", &lease.rule)
+        .time("issued_at", lease.issued_at)
+        .time("expires_at", lease.expires_at)
+        .time("max_expires_at", lease.max_expires_at)
+        .flag("uses_limited", lease.uses_limited)
+        .number("uses_left", lease.uses_left)
+        .number("used", lease.used)
+        .number("renewals", lease.renewals)
+        .time("ended_at", lease.ended_at)
+        .text("ended_by", &lease.ended_by)
+        .text("ended_reason", &lease.ended_reason)
+}

@@ -1,0 +1,206 @@
+//! `approve` and `deny`: one look, one answer.
+
+use std::time::Duration;
+
+use clap::Args;
+use vouchsafe_proto::v1::{
+    Approval, ApprovalStatus, Ballot, Lease, ShowApprovalRequest, VoteRequest, VoteResponse,
+};
+
+use crate::connect::Daemon;
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::record::Record;
+use crate::text::safe_line;
+use crate::words::{self, GrantKind};
+use crate::{approvals, card, leases, prompt, time};
+
+/// Approve what an agent asks for.
+///
+/// Shows the ask and asks you once. Without a terminal on standard input, or with --yes, it
+/// approves what it showed. If the ask changed since it was shown, the answer is refused.
+#[derive(Args, Debug)]
+pub(crate) struct Approve {
+    /// Id of the approval, or its beginning
+    id: String,
+    /// Why, for the log
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Shorten the lease to this, like 10m; never lengthens it
+    #[arg(long, value_name = "DURATION", value_parser = time::duration_arg)]
+    duration: Option<Duration>,
+    /// Lower the number of uses to this; never raises it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    uses: Option<u32>,
+    /// What the approval is good for
+    #[arg(long = "for", value_enum, value_name = "KIND", default_value = "lease")]
+    kind: GrantKind,
+    /// Approve only these of the resources asked for
+    #[arg(long, value_name = "URI", num_args = 1..)]
+    only: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// Deny what an agent asks for.
+///
+/// One denial settles the ask. The agent is told your reason.
+#[derive(Args, Debug)]
+pub(crate) struct Deny {
+    /// Id of the approval, or its beginning
+    id: String,
+    /// Why; the agent reads it
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+pub(crate) async fn approve(command: Approve, context: &Context) -> Result<(), CliError> {
+    let daemon = context.daemon().await?;
+    let seen = look(&daemon, command.id, context).await?;
+    decide(&seen.approval, command.yes, "Approve?").await?;
+    let request = VoteRequest {
+        reason: command.reason.unwrap_or_default(),
+        duration: command.duration.map(time::span_to_proto),
+        uses: command.uses.unwrap_or(0),
+        kind: command.kind.to_proto(),
+        only: command.only,
+        ..seen.vote(Ballot::Approve)
+    };
+    answer(&daemon, request, context).await
+}
+
+pub(crate) async fn deny(command: Deny, context: &Context) -> Result<(), CliError> {
+    if command.reason.trim().is_empty() {
+        return Err(CliError::usage("a denial needs a reason")
+            .with_next("say in --reason what the agent should know"));
+    }
+    let daemon = context.daemon().await?;
+    let seen = look(&daemon, command.id, context).await?;
+    decide(&seen.approval, command.yes, "Deny?").await?;
+    let request = VoteRequest { reason: command.reason, ..seen.vote(Ballot::Deny) };
+    answer(&daemon, request, context).await
+}
+
+/// An approval as it was shown to somebody.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) approval: Approval,
+    card: String,
+}
+
+impl Seen {
+    /// `card` is the text that stood before the voter's eyes.
+    pub(crate) fn new(approval: Approval, card: String) -> Self {
+        Self { approval, card }
+    }
+
+    /// A vote on exactly what was shown.
+    pub(crate) fn vote(&self, ballot: Ballot) -> VoteRequest {
+        VoteRequest {
+            id: self.approval.id.clone(),
+            ballot: ballot.into(),
+            digest: self.approval.digest.clone(),
+            rendering_digest: card::digest(&self.card),
+            kind: match ballot {
+                Ballot::Approve => GrantKind::Lease.to_proto(),
+                Ballot::Deny | Ballot::Unspecified => 0,
+            },
+            ..VoteRequest::default()
+        }
+    }
+}
+
+/// What happened, in a sentence or two.
+pub(crate) fn outcome(answer: &VoteResponse) -> String {
+    let approval = answer.approval.clone().unwrap_or_default();
+    let id = safe_line(&approval.id);
+    if approval.status() == ApprovalStatus::Pending {
+        let missing: u32 = approval
+            .requirements
+            .iter()
+            .map(|needed| needed.quorum.saturating_sub(needed.met))
+            .sum();
+        return format!("your vote on {id} counts; {missing} more needed");
+    }
+    let mut lines = vec![format!("{} {id}", words::approval_status(approval.status))];
+    lines.extend(answer.leases.iter().map(lease_line));
+    lines.join("\n")
+}
+
+async fn look(daemon: &Daemon, id: String, context: &Context) -> Result<Seen, CliError> {
+    let approval = daemon.approvals().show_approval(ShowApprovalRequest { id }).await?.into_inner();
+    let card = card::card(&approval, time::now());
+    // The text of the card ends its own last line.
+    context.out.say(card.trim_end())?;
+    Ok(Seen::new(approval, card))
+}
+
+async fn decide(approval: &Approval, yes: bool, question: &str) -> Result<(), CliError> {
+    let asks = !yes && prompt::can_ask();
+    if asks && approval.status() != ApprovalStatus::Pending {
+        let status = words::approval_status(approval.status);
+        return Err(CliError::new(Exit::Conflict, format!("it is {status} already"))
+            .with_next("the agent can ask again"));
+    }
+    if asks && !approval.may_vote {
+        let why = safe_line(&approval.may_not_vote_because);
+        return Err(CliError::new(Exit::Refused, format!("you may not vote on it: {why}")));
+    }
+    prompt::confirm_unless(yes, question).await
+}
+
+async fn answer(daemon: &Daemon, request: VoteRequest, context: &Context) -> Result<(), CliError> {
+    let answer = daemon.approvals().vote(request).await?.into_inner();
+    if context.out.is_json() {
+        let approval = answer.approval.as_ref().map(approvals::record);
+        let leases = answer.leases.iter().map(leases::record);
+        return context
+            .out
+            .record(&Record::new().with_record("approval", approval).records("leases", leases));
+    }
+    context.out.say(&outcome(&answer))
+}
+
+fn lease_line(lease: &Lease) -> String {
+    let (id, resource) = (safe_line(&lease.id), safe_line(&lease.resource));
+    let ends = lease
+        .expires_at
+        .and_then(time::from_proto)
+        .map(|at| format!(", ends {}", time::relative(at, time::now())))
+        .unwrap_or_default();
+    let uses = match (lease.uses_limited, lease.uses_left) {
+        (false, _) => String::new(),
+        (true, 1) => ", 1 use".to_owned(),
+        (true, uses) => format!(", {uses} uses"),
+    };
+    format!("lease {id} on {resource}{ends}{uses}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::card::tests::{approval, noon};
+
+    #[test]
+    fn a_vote_is_on_exactly_what_was_shown() {
+        let approval = approval();
+        let text = card::card(&approval, noon());
+        let vote = Seen::new(approval.clone(), text.clone()).vote(Ballot::Approve);
+        assert_eq!(vote.digest, approval.digest);
+        assert_eq!(vote.rendering_digest, card::digest(&text));
+        assert_eq!(vote.kind, 2);
+    }
+
+    #[test]
+    fn a_vote_that_does_not_settle_says_what_is_missing() {
+        let mut approval = approval();
+        approval.requirements.first_mut().unwrap().quorum = 2;
+        approval.requirements.first_mut().unwrap().met = 1;
+        let answer = VoteResponse { approval: Some(approval), leases: Vec::new() };
+        assert_eq!(outcome(&answer), "your vote on ap_7k3m0000deadbeef counts; 1 more needed");
+    }
+}

@@ -1,0 +1,457 @@
+//! The inbox without screen and daemon: events in, at most one effect out.
+
+use std::collections::BTreeSet;
+
+use vouchsafe_proto::v1::{Approval, ApprovalStatus, Ballot, VoteRequest, VoteResponse};
+
+use super::outcome;
+use crate::card;
+use crate::error::CliError;
+use crate::text::safe_line;
+use crate::time::Time;
+use crate::vote::Seen;
+use crate::words;
+
+/// Settled asks that stay on the screen.
+const SETTLED_MAX: usize = 50;
+const REASON_CHARS_MAX: usize = 500;
+
+/// A key that means something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Up,
+    Down,
+    Enter,
+    Escape,
+    Backspace,
+    Char(char),
+    Quit,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub(super) enum Event {
+    Key(Key),
+    Joined,
+    Approval(Box<Approval>),
+    CaughtUp,
+    /// Why the daemon does not answer.
+    Lost(String),
+    Voted(Result<Box<VoteResponse>, CliError>),
+}
+
+/// What is to be done about it.
+#[derive(Debug, PartialEq)]
+pub(super) enum Effect {
+    Vote(Box<VoteRequest>),
+    Quit,
+}
+
+/// What the screen shows.
+#[derive(Debug, Default)]
+pub(super) enum Mode {
+    #[default]
+    List,
+    Detail,
+    Help,
+    /// Asked once more before an approval.
+    Confirm(Question),
+    /// Typing the reason of a denial.
+    Reason(Question, String),
+}
+
+/// An ask as it stood on the screen when its answer began.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) seen: Seen,
+    pub(super) card: String,
+}
+
+/// Whether the daemon answers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Link {
+    #[default]
+    Joining,
+    Live,
+    Lost(String),
+}
+
+/// All there is to see.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    /// Pending ones first, newest first.
+    items: Vec<Approval>,
+    selected: Option<String>,
+    pub(super) mode: Mode,
+    pub(super) link: Link,
+    /// The last thing worth saying.
+    pub(super) notice: String,
+    /// First line of the detail that shows.
+    pub(super) scroll: u16,
+    voting: bool,
+    /// What this connection has named, until it has caught up.
+    named: Option<BTreeSet<String>>,
+}
+
+impl Inbox {
+    pub(super) fn items(&self) -> &[Approval] {
+        &self.items
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.items.iter().filter(|item| is_pending(item)).count()
+    }
+
+    pub(super) fn selected(&self) -> Option<&Approval> {
+        self.items.get(self.position()?)
+    }
+
+    pub(super) fn position(&self) -> Option<usize> {
+        let selected = self.selected.as_ref()?;
+        self.items.iter().position(|item| item.id == *selected)
+    }
+
+    pub(super) fn update(&mut self, event: Event, now: Time) -> Option<Effect> {
+        match event {
+            Event::Key(key) => return self.key(key, now),
+            Event::Joined => {
+                self.link = Link::Live;
+                self.named = Some(BTreeSet::new());
+            }
+            Event::Approval(approval) => self.learn(*approval),
+            Event::CaughtUp => self.caught_up(),
+            Event::Lost(why) => self.link = Link::Lost(why),
+            Event::Voted(answer) => self.voted(answer),
+        }
+        None
+    }
+
+    fn key(&mut self, key: Key, now: Time) -> Option<Effect> {
+        if key == Key::Quit {
+            return Some(Effect::Quit);
+        }
+        match std::mem::take(&mut self.mode) {
+            Mode::Help => None,
+            Mode::Confirm(question) => self.confirm_key(question, key),
+            Mode::Reason(question, text) => self.reason_key(question, text, key),
+            mode @ (Mode::List | Mode::Detail) => {
+                self.mode = mode;
+                self.browse_key(key, now)
+            }
+        }
+    }
+
+    fn browse_key(&mut self, key: Key, now: Time) -> Option<Effect> {
+        let detail = matches!(self.mode, Mode::Detail);
+        match key {
+            Key::Char('q') => return Some(Effect::Quit),
+            Key::Char('?') => self.mode = Mode::Help,
+            Key::Char('a') => self.mode = self.question(now).map_or(Mode::List, Mode::Confirm),
+            Key::Char('d') => {
+                let question = self.question(now);
+                self.mode = question.map_or(Mode::List, |asked| Mode::Reason(asked, String::new()));
+            }
+            Key::Enter if self.selected().is_some() => {
+                self.mode = if detail { Mode::List } else { Mode::Detail };
+                self.scroll = 0;
+            }
+            Key::Escape => self.mode = Mode::List,
+            Key::Down | Key::Char('j') if detail => self.scroll = self.scroll.saturating_add(1),
+            Key::Up | Key::Char('k') if detail => self.scroll = self.scroll.saturating_sub(1),
+            Key::Down | Key::Char('j') => self.step(1),
+            Key::Up | Key::Char('k') => self.step(-1),
+            Key::Enter | Key::Backspace | Key::Char(_) | Key::Quit => {}
+        }
+        None
+    }
+
+    fn confirm_key(&mut self, question: Question, key: Key) -> Option<Effect> {
+        match key {
+            Key::Char('y' | 'Y') => {
+                let request = question.seen.vote(Ballot::Approve);
+                Some(self.send(request))
+            }
+            Key::Down | Key::Char('j') => {
+                self.scroll = self.scroll.saturating_add(1);
+                self.mode = Mode::Confirm(question);
+                None
+            }
+            Key::Up | Key::Char('k') => {
+                self.scroll = self.scroll.saturating_sub(1);
+                self.mode = Mode::Confirm(question);
+                None
+            }
+            Key::Enter | Key::Escape | Key::Backspace | Key::Char(_) | Key::Quit => {
+                "not approved: you did not say y".clone_into(&mut self.notice);
+                None
+            }
+        }
+    }
+
+    fn reason_key(&mut self, question: Question, mut text: String, key: Key) -> Option<Effect> {
+        match key {
+            Key::Escape => {
+                "not denied".clone_into(&mut self.notice);
+                return None;
+            }
+            Key::Enter if !text.trim().is_empty() => {
+                let reason = text.trim().to_owned();
+                return Some(self.send(VoteRequest { reason, ..question.seen.vote(Ballot::Deny) }));
+            }
+            Key::Enter => "a denial needs a reason".clone_into(&mut self.notice),
+            Key::Backspace => drop(text.pop()),
+            Key::Char(c) if text.chars().count() < REASON_CHARS_MAX => text.push(c),
+            Key::Char(_) | Key::Up | Key::Down | Key::Quit => {}
+        }
+        self.mode = Mode::Reason(question, text);
+        None
+    }
+
+    /// Freezes what stands on the screen; nothing where there is nothing to answer.
+    fn question(&mut self, now: Time) -> Option<Question> {
+        let approval = self.selected().cloned();
+        let fault = match &approval {
+            None => Some("nothing is selected".to_owned()),
+            Some(_) if self.voting => Some("wait for the answer to your last vote".to_owned()),
+            Some(approval) if !is_pending(approval) => {
+                Some(format!("it is {} already", words::approval_status(approval.status)))
+            }
+            Some(approval) if !approval.may_vote => {
+                Some(format!("you may not vote: {}", safe_line(&approval.may_not_vote_because)))
+            }
+            Some(_) => None,
+        };
+        self.scroll = 0;
+        self.notice = fault.clone().unwrap_or_default();
+        let approval = approval.filter(|_| fault.is_none())?;
+        let card = card::card(&approval, now);
+        Some(Question { seen: Seen::new(approval, card.clone()), card })
+    }
+
+    fn send(&mut self, request: VoteRequest) -> Effect {
+        self.voting = true;
+        "sending your vote".clone_into(&mut self.notice);
+        Effect::Vote(Box::new(request))
+    }
+
+    fn voted(&mut self, answer: Result<Box<VoteResponse>, CliError>) {
+        self.voting = false;
+        match answer {
+            Ok(answer) => {
+                self.notice = outcome(&answer);
+                if let Some(approval) = answer.approval {
+                    self.learn(approval);
+                }
+            }
+            Err(error) => {
+                self.notice = match error.next {
+                    Some(next) => format!("{}; {next}", error.message),
+                    None => error.message,
+                };
+            }
+        }
+    }
+
+    /// A new ask, or news about a known one.
+    fn learn(&mut self, approval: Approval) {
+        if let Some(named) = &mut self.named {
+            named.insert(approval.id.clone());
+        }
+        self.drop_question_about(&approval);
+        self.items.retain(|item| item.id != approval.id);
+        self.items.push(approval);
+        self.tidy();
+    }
+
+    /// What was being answered is no longer what it was.
+    fn drop_question_about(&mut self, news: &Approval) {
+        let (Mode::Confirm(question) | Mode::Reason(question, _)) = &self.mode else {
+            return;
+        };
+        let asked = &question.seen.approval;
+        if asked.id == news.id && (asked.digest != news.digest || !is_pending(news)) {
+            self.mode = Mode::List;
+            self.notice = format!("it is {} now: look again", words::approval_status(news.status));
+        }
+    }
+
+    /// Pending asks that this connection did not name were settled while it was down.
+    fn caught_up(&mut self) {
+        if let Some(named) = self.named.take() {
+            self.items.retain(|item| !is_pending(item) || named.contains(&item.id));
+            self.tidy();
+        }
+    }
+
+    fn tidy(&mut self) {
+        let position = self.position();
+        self.items.sort_by_key(|item| {
+            let at = if is_pending(item) { item.created_at } else { item.settled_at };
+            let at = at.map_or((0, 0), |at| (at.seconds, at.nanos));
+            (!is_pending(item), std::cmp::Reverse(at))
+        });
+        let pending = self.pending();
+        self.items.truncate(pending.saturating_add(SETTLED_MAX));
+        if self.position().is_none() {
+            let near = position.unwrap_or(0).min(self.items.len().saturating_sub(1));
+            self.selected = self.items.get(near).map(|item| item.id.clone());
+        }
+    }
+
+    fn step(&mut self, by: isize) {
+        let last = self.items.len().saturating_sub(1);
+        let at = self.position().unwrap_or(0).saturating_add_signed(by).min(last);
+        self.selected = self.items.get(at).map(|item| item.id.clone());
+        self.scroll = 0;
+    }
+}
+
+fn is_pending(approval: &Approval) -> bool {
+    approval.status() == ApprovalStatus::Pending
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::card::tests::{approval, noon};
+    use crate::error::Exit;
+
+    fn ask(id: &str, second: i64) -> Event {
+        let mut approval = approval();
+        approval.id = id.to_owned();
+        approval.created_at = Some(prost_types::Timestamp { seconds: second, nanos: 0 });
+        Event::Approval(Box::new(approval))
+    }
+
+    fn settled(id: &str) -> Event {
+        let mut approval = approval();
+        approval.id = id.to_owned();
+        approval.status = ApprovalStatus::Approved.into();
+        approval.settled_at = Some(prost_types::Timestamp { seconds: 9, nanos: 0 });
+        Event::Approval(Box::new(approval))
+    }
+
+    /// After these events; no effect expected from any.
+    pub(in super::super) fn inbox(events: Vec<Event>) -> Inbox {
+        let mut inbox = Inbox::default();
+        for event in events {
+            assert_eq!(inbox.update(event, noon()), None);
+        }
+        inbox
+    }
+
+    pub(in super::super) fn three() -> Vec<Event> {
+        vec![Event::Joined, ask("ap_1", 1), ask("ap_2", 2), settled("ap_0"), Event::CaughtUp]
+    }
+
+    fn keys(inbox: &mut Inbox, keys: &str) -> Option<Effect> {
+        let mut effect = None;
+        for key in keys.chars() {
+            let key = match key {
+                '\n' => Key::Enter,
+                '\u{1b}' => Key::Escape,
+                '\u{8}' => Key::Backspace,
+                c => Key::Char(c),
+            };
+            effect = inbox.update(Event::Key(key), noon());
+        }
+        effect
+    }
+
+    fn ids(inbox: &Inbox) -> Vec<&str> {
+        inbox.items().iter().map(|item| item.id.as_str()).collect()
+    }
+
+    #[test]
+    fn pending_asks_come_first_and_newest_first() {
+        let inbox = inbox(three());
+        assert_eq!(ids(&inbox), ["ap_2", "ap_1", "ap_0"]);
+        assert_eq!(inbox.pending(), 2);
+        assert_eq!(inbox.selected().unwrap().id, "ap_1", "the selection stays where it was");
+    }
+
+    #[test]
+    fn an_approval_needs_a_second_key() {
+        let mut inbox = inbox(three());
+        assert_eq!(keys(&mut inbox, "a"), None);
+        let Mode::Confirm(question) = &inbox.mode else { panic!("no question") };
+        let digest = card::digest(&question.card);
+        let Some(Effect::Vote(vote)) = keys(&mut inbox, "y") else { panic!("no vote") };
+        assert_eq!((vote.id.as_str(), vote.ballot), ("ap_1", 1));
+        assert_eq!(vote.rendering_digest, digest);
+        assert_eq!(keys(&mut inbox, "ay"), None, "one vote at a time");
+    }
+
+    #[test]
+    fn anything_but_y_approves_nothing() {
+        for key in ["n", "\n", "\u{1b}", "x"] {
+            let mut inbox = inbox(three());
+            assert_eq!(keys(&mut inbox, &format!("a{key}")), None);
+            assert!(matches!(inbox.mode, Mode::List));
+        }
+    }
+
+    #[test]
+    fn a_denial_needs_a_reason() {
+        let mut inbox = inbox(three());
+        assert_eq!(keys(&mut inbox, "d\n"), None);
+        let Some(Effect::Vote(vote)) = keys(&mut inbox, "noo\u{8}pe\n") else { panic!("no vote") };
+        assert_eq!((vote.ballot, vote.reason.as_str(), vote.kind), (2, "nope", 0));
+    }
+
+    #[test]
+    fn a_question_about_what_changed_is_dropped() {
+        let mut inbox = inbox(three());
+        keys(&mut inbox, "a");
+        inbox.update(settled("ap_1"), noon());
+        assert!(matches!(inbox.mode, Mode::List));
+        assert_eq!(keys(&mut inbox, "y"), None);
+        assert_eq!(inbox.notice, "it is approved now: look again");
+    }
+
+    #[test]
+    fn nothing_settled_can_be_answered() {
+        let mut inbox = inbox(vec![Event::Joined, settled("ap_0"), Event::CaughtUp]);
+        assert_eq!(keys(&mut inbox, "a"), None);
+        assert_eq!(inbox.notice, "it is approved already");
+    }
+
+    #[test]
+    fn asks_that_settled_while_the_daemon_was_away_disappear() {
+        let mut inbox = inbox(three());
+        inbox.update(Event::Lost("gone".to_owned()), noon());
+        assert_eq!(inbox.link, Link::Lost("gone".to_owned()));
+        for event in [Event::Joined, ask("ap_2", 2), Event::CaughtUp] {
+            inbox.update(event, noon());
+        }
+        assert_eq!(ids(&inbox), ["ap_2", "ap_0"]);
+        assert_eq!(inbox.link, Link::Live);
+    }
+
+    #[test]
+    fn a_refused_vote_says_what_to_do_next() {
+        let mut inbox = inbox(three());
+        keys(&mut inbox, "ay");
+        let error = CliError::new(Exit::Conflict, "it changed").with_next("look again");
+        inbox.update(Event::Voted(Err(error)), noon());
+        assert_eq!(inbox.notice, "it changed; look again");
+        assert!(keys(&mut inbox, "ay").is_some(), "and can be cast again");
+    }
+
+    #[test]
+    fn the_selection_stays_within_the_list() {
+        let mut inbox = inbox(three());
+        keys(&mut inbox, "jjjjj");
+        assert_eq!(inbox.selected().unwrap().id, "ap_0");
+        keys(&mut inbox, "kkkkk");
+        assert_eq!(inbox.selected().unwrap().id, "ap_2");
+        assert_eq!(keys(&mut Inbox::default(), "jk\nad"), None);
+    }
+
+    #[test]
+    fn q_quits_but_not_in_the_middle_of_a_reason() {
+        let mut inbox = inbox(three());
+        assert_eq!(keys(&mut inbox, "dq"), None);
+        assert_eq!(keys(&mut inbox, "\u{1b}q"), Some(Effect::Quit));
+    }
+}

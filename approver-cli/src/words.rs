@@ -1,0 +1,186 @@
+//! The words of the contract's enums, as people and programs read them.
+
+use clap::ValueEnum;
+use vouchsafe_proto::v1;
+
+pub(crate) fn approval_status(number: i32) -> String {
+    v1::ApprovalStatus::try_from(number)
+        .map_or_else(|_| unknown(), |known| word(known.as_str_name(), "APPROVAL_STATUS_"))
+}
+
+pub(crate) fn lease_status(number: i32) -> String {
+    v1::LeaseStatus::try_from(number)
+        .map_or_else(|_| unknown(), |known| word(known.as_str_name(), "LEASE_STATUS_"))
+}
+
+pub(crate) fn operation(number: i32) -> String {
+    v1::Operation::try_from(number)
+        .map_or_else(|_| unknown(), |known| word(known.as_str_name(), "OPERATION_"))
+}
+
+pub(crate) fn ballot(number: i32) -> String {
+    v1::Ballot::try_from(number)
+        .map_or_else(|_| unknown(), |known| word(known.as_str_name(), "BALLOT_"))
+}
+
+pub(crate) fn grant_kind(number: i32) -> String {
+    v1::GrantKind::try_from(number)
+        .map_or_else(|_| unknown(), |known| word(known.as_str_name(), "GRANT_KIND_"))
+}
+
+pub(crate) fn role(number: i32) -> String {
+    v1::Role::try_from(number)
+        .map_or_else(|_| unknown(), |known| word(known.as_str_name(), "ROLE_"))
+}
+
+/// `--status` of approvals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ApprovalStatus {
+    Pending,
+    Approved,
+    Denied,
+    Expired,
+    Withdrawn,
+}
+
+impl ApprovalStatus {
+    pub(crate) fn to_proto(self) -> i32 {
+        match self {
+            Self::Pending => v1::ApprovalStatus::Pending,
+            Self::Approved => v1::ApprovalStatus::Approved,
+            Self::Denied => v1::ApprovalStatus::Denied,
+            Self::Expired => v1::ApprovalStatus::Expired,
+            Self::Withdrawn => v1::ApprovalStatus::Withdrawn,
+        }
+        .into()
+    }
+}
+
+/// `--status` of leases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LeaseStatus {
+    Active,
+    Expired,
+    Revoked,
+    Released,
+    Exhausted,
+}
+
+impl LeaseStatus {
+    pub(crate) fn to_proto(self) -> i32 {
+        match self {
+            Self::Active => v1::LeaseStatus::Active,
+            Self::Expired => v1::LeaseStatus::Expired,
+            Self::Revoked => v1::LeaseStatus::Revoked,
+            Self::Released => v1::LeaseStatus::Released,
+            Self::Exhausted => v1::LeaseStatus::Exhausted,
+        }
+        .into()
+    }
+}
+
+/// `--operation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Operation {
+    List,
+    Use,
+    Read,
+    Write,
+    Delete,
+    Call,
+}
+
+impl Operation {
+    pub(crate) fn to_proto(self) -> i32 {
+        match self {
+            Self::List => v1::Operation::List,
+            Self::Use => v1::Operation::Use,
+            Self::Read => v1::Operation::Read,
+            Self::Write => v1::Operation::Write,
+            Self::Delete => v1::Operation::Delete,
+            Self::Call => v1::Operation::Call,
+        }
+        .into()
+    }
+}
+
+/// `--for`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GrantKind {
+    /// One use
+    Once,
+    /// Until the lease ends
+    Lease,
+}
+
+impl GrantKind {
+    pub(crate) fn to_proto(self) -> i32 {
+        match self {
+            Self::Once => v1::GrantKind::Once,
+            Self::Lease => v1::GrantKind::Lease,
+        }
+        .into()
+    }
+}
+
+/// `--roles`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Answers asks
+    Approver,
+    /// Reads the audit log
+    Auditor,
+    /// Manages secrets, rules and keys
+    Operator,
+    /// May do everything
+    Admin,
+}
+
+impl Role {
+    pub(crate) fn to_proto(self) -> i32 {
+        match self {
+            Self::Approver => v1::Role::Approver,
+            Self::Auditor => v1::Role::Auditor,
+            Self::Operator => v1::Role::Operator,
+            Self::Admin => v1::Role::Admin,
+        }
+        .into()
+    }
+}
+
+fn word(name: &str, prefix: &str) -> String {
+    name.strip_prefix(prefix).unwrap_or(name).to_ascii_lowercase()
+}
+
+fn unknown() -> String {
+    "unknown".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enums_are_lower_case_words() {
+        assert_eq!(approval_status(1), "pending");
+        assert_eq!(lease_status(5), "exhausted");
+        assert_eq!(operation(0), "unspecified");
+        assert_eq!(role(99), "unknown");
+    }
+
+    #[test]
+    fn arguments_say_what_the_contract_says() {
+        for status in ApprovalStatus::value_variants() {
+            let name = status.to_possible_value().unwrap();
+            assert_eq!(approval_status(status.to_proto()), name.get_name());
+        }
+        for status in LeaseStatus::value_variants() {
+            let name = status.to_possible_value().unwrap();
+            assert_eq!(lease_status(status.to_proto()), name.get_name());
+        }
+        for operation in Operation::value_variants() {
+            let name = operation.to_possible_value().unwrap();
+            assert_eq!(super::operation(operation.to_proto()), name.get_name());
+        }
+    }
+}
