@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, watch};
 use vouchsafe_core::audit::{
@@ -53,7 +54,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
             "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA busy_timeout = 5000;",
         )
         .map_err(failed)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    keep_statements(&connection).map_err(failed)?;
     Ok(connection)
 }
 
@@ -120,8 +121,8 @@ impl Database {
         }
         migrate(&mut connection)?;
         work_settings(&connection)
+            .and_then(|()| keep_statements(&connection))
             .map_err(|source| damaged_or("setting up the database", source))?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
         Ok(Self { connection, path: path.to_owned() })
     }
 
@@ -200,6 +201,13 @@ fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         )
         .map_err(failed)?;
     Ok(connection)
+}
+
+/// A statement is compiled once. Without the planner's promise to decide without looking at what
+/// is bound, `SQLite` compiles each one that might use a partial index anew with every use.
+fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 fn work_settings(connection: &Connection) -> rusqlite::Result<()> {

@@ -688,3 +688,15 @@ async fn entries_are_counted_by_value() {
     let some = Filter { resource: Some(pattern), ..all };
     assert_eq!(group(some, GroupBy::Actor).await, pairs(&[("even", 6), ("odd", 5)]));
 }
+
+#[test]
+fn a_statement_is_compiled_once_whatever_is_bound() {
+    let home = Home::new();
+    let connection = engine::open_reader(&home.path()).unwrap();
+    let sql = "SELECT body FROM leases WHERE key_id = $1 AND resource = $2 AND status = 'active'";
+    let mut statement = connection.prepare(sql).unwrap();
+    for key in ["key_1", "key_2", "key_3"] {
+        assert!(!statement.exists([key, "vouchsafe://secrets/a"]).unwrap());
+    }
+    assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
+}
