@@ -693,10 +693,11 @@ async fn entries_are_counted_by_value() {
 fn a_statement_is_compiled_once_whatever_is_bound() {
     let home = Home::new();
     let connection = engine::open_reader(&home.path()).unwrap();
-    let sql = "SELECT body FROM leases WHERE key_id = $1 AND resource = $2 AND status = 'active'";
-    let mut statement = connection.prepare(sql).unwrap();
+    let sql = "SELECT u.name FROM mcp_keys k JOIN users u ON u.id = k.owner_id \
+               WHERE k.id = $1 AND k.deleted_at IS NULL";
     for key in ["key_1", "key_2", "key_3"] {
-        assert!(!statement.exists([key, "vouchsafe://secrets/a"]).unwrap());
+        let mut statement = connection.prepare_cached(sql).unwrap();
+        assert!(!statement.exists([key]).unwrap());
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
     }
-    assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
 }
