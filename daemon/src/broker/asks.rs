@@ -140,7 +140,11 @@ impl Wish {
         let claim = self.claim(&resource, secret);
         // `cover` has asked the lease in this same transaction.
         let (next, grant) = lease.take(&claim, tx.now()).map_err(|_| Refused::internal())?;
-        if !tx.save_lease(&next)? {
+        let saved = match &next {
+            Lease::Active(_) => tx.save_lease_use(&next)?,
+            Lease::Ended(_) => tx.save_lease(&next)?,
+        };
+        if !saved {
             return Err(Refused::internal().into());
         }
         let entry = entries::by_agent(Action::SECRET_READ, &self.agent);

@@ -250,11 +250,12 @@ impl Broker {
 
 /// The key still stands as it was when the agent was let in.
 pub(super) fn live_agent(reader: &Reader<'_>, agent: &Agent) -> Result<(), Stop> {
-    let view = reader.key(agent.key)?.ok_or_else(|| unknown(TokenKind::Mcp))?;
-    if view.key.generation != agent.generation {
+    let standing = reader.key_standing(agent.key)?;
+    let (generation, enabled) = standing.ok_or_else(|| unknown(TokenKind::Mcp))?;
+    if generation != agent.generation {
         return Err(unknown(TokenKind::Mcp).into());
     }
-    if !view.key.enabled {
+    if !enabled {
         return Err(key_disabled(agent.name.as_str()).into());
     }
     Ok(())

@@ -35,16 +35,13 @@ impl Reader<'_> {
         )
     }
 
-    /// The live key of that id.
-    pub fn key(&self, id: KeyId) -> Result<Option<KeyView>, StoreError> {
+    /// Which making of its value a live key is at, and whether it is enabled.
+    pub fn key_standing(&self, id: KeyId) -> Result<Option<(u32, bool)>, StoreError> {
         self.query_opt(
-            "-- key
-             SELECT k.id, k.project_id, k.name, k.owner_id, k.scopes, k.enabled, k.generation,
-                    k.created_at, k.last_used_at, p.name, u.name
-             FROM mcp_keys k JOIN projects p ON p.id = k.project_id JOIN users u ON u.id = k.owner_id
-             WHERE k.id = $1 AND k.deleted_at IS NULL",
+            "-- key_standing
+             SELECT generation, enabled FROM mcp_keys WHERE id = $1 AND deleted_at IS NULL",
             params![id.to_string()],
-            key_view,
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
     }
 

@@ -189,6 +189,17 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Saves a use that leaves a lease active: nothing that an index goes by has changed. Returns
+    /// whether it was still active.
+    pub fn save_lease_use(&mut self, lease: &Lease) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "-- save_lease_use
+             UPDATE leases SET body = $1 WHERE id = $2 AND status = 'active'",
+            params![to_json(lease), lease.terms().id.to_string()],
+        )?;
+        Ok(changed == 1)
+    }
+
     /// Saves what became of an active lease. Returns whether it was still active.
     pub fn save_lease(&mut self, lease: &Lease) -> Result<bool, StoreError> {
         let (status, ended_at) = match lease {
