@@ -116,6 +116,13 @@ pub fn read_dir(path: &Path) -> Result<Folder, ReadError> {
     Ok(folder)
 }
 
+impl Loaded {
+    /// The rules of a project.
+    pub const fn of(&self, _project: &str) -> &RuleSet {
+        &self.set
+    }
+}
+
 impl PolicyFiles {
     /// Starts with a set; [`RuleSet::empty`] refuses everything until a better one comes.
     pub const fn new(running: Arc<Loaded>) -> Self {

@@ -172,7 +172,8 @@ impl Vault {
 
     /// Decrypts the value that a grant is for, and no other: its place is the grant's.
     pub fn open(&self, grant: &Grant, sealed: &Sealed) -> Result<SecretBytes, VaultError> {
-        let place = Place::secret(grant.project(), grant.secret(), grant.version());
+        let secret = grant.secret().ok_or(VaultError::Corrupt { what: "the grant" })?;
+        let place = Place::secret(grant.project(), secret, grant.version());
         self.open_at(&place, sealed)
     }
 

@@ -3,28 +3,40 @@
 //! `pending` → `approved`, `denied`, `expired` or `withdrawn`. A state is a struct of what is true
 //! in it, and a transition consumes the state it leaves, so that an approval settles once.
 //!
-//! Each item of an ask is governed by one rule. An item is granted when as many different people
-//! as that rule's quorum asks for have approved it, each of them entitled to by that rule at the
-//! time of the decision; it is dropped when one of them left it out. The approval is approved when
-//! each of its items is granted or dropped. One denial denies all of it.
+//! Each item of an ask is governed by one rule. An item is granted when the people who have
+//! approved it fill that rule's quorum, each of them entitled to by that rule at the time of the
+//! decision; it is dropped when one of them left it out. The approval is approved when each of its
+//! items is granted or dropped. One denial denies all of it.
+//!
+//! An approval may also come about without votes: the rule's own conditions held, a session that
+//! people approved still lasts, or somebody broke the glass. [`How`] says which.
 
 mod ask;
+mod session;
 mod vote;
+mod wait;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::ask::{
-    ARGUMENTS_BYTES_MAX, ApprovalDigest, Ask, Asker, DigestError, History, ITEMS_MAX, Item, JoinKey,
+    ARGUMENTS_BYTES_MAX, ApprovalDigest, ArgumentsHash, Ask, Asker, DigestError, History, ITEMS_MAX,
+    Item, JoinKey,
 };
+pub use self::session::Session;
 pub use self::vote::{
-    Ballot, Bar, GrantKind, Narrowing, Progress, Standing, Vote, VoteError, progress,
+    Ballot, Bar, FactorProgress, GrantKind, Narrowing, Progress, Standing, Vote, VoteError,
+    progress,
 };
-use crate::id::{ApprovalId, KeyId, ProjectId};
-use crate::policy::{Directory, Rule};
+pub use self::wait::{Notice, Told};
+use crate::id::{ApprovalId, KeyId, ProjectId, ReviewId};
+use crate::policy::{Bind, Directory, Outcome, Rule};
 use crate::resource::Operation;
-use crate::time::{Now, UnixTime};
+use crate::time::{Deadline, Now, UnixTime};
+
+/// How long a lease lasts at most that somebody broke the glass for.
+pub const BREAK_GLASS_MAX: Duration = Duration::from_mins(15);
 
 /// An approval in any of its states.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -49,6 +61,15 @@ pub struct Pending {
     pub ask: Ask,
     /// The answers so far; all of them approve, or it would not be pending.
     pub votes: Vec<Vote>,
+    /// When it expires, where a stop has moved that; else the ask's own deadline holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Deadline>,
+    /// How long it still had when it was stopped, in milliseconds: its clock stands still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_ms: Option<u64>,
+    /// What people have been told of it since.
+    #[serde(default)]
+    pub told: Told,
 }
 
 /// An approval that was given.
@@ -60,8 +81,37 @@ pub struct Approved {
     pub votes: Vec<Vote>,
     /// The items granted, by their place in the ask, and within which limits.
     pub granted: Vec<Granted>,
+    /// Who or what approved it.
+    #[serde(default)]
+    pub how: How,
     /// When.
     pub at: UnixTime,
+}
+
+/// Who or what approved an approval.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// The people whose votes it holds.
+    #[default]
+    People,
+    /// The rule: all of these conditions held.
+    Automatic {
+        /// The conditions, of each item's rule in turn.
+        conditions: Vec<Outcome>,
+    },
+    /// People, earlier: they approved the same for a session.
+    Session {
+        /// The approval in which they did.
+        approval: ApprovalId,
+    },
+    /// Somebody broke the glass.
+    BreakGlass {
+        /// Who.
+        by: String,
+        /// The review that has to follow.
+        review: ReviewId,
+    },
 }
 
 /// One item of an ask, granted.
@@ -84,6 +134,9 @@ pub struct Limits {
     pub uses: Option<u32>,
     /// Good for one use, not renewable.
     pub once: bool,
+    /// The same is approved for the key's session time.
+    #[serde(default)]
+    pub remember: bool,
 }
 
 /// All that a lease is issued from.
@@ -103,6 +156,10 @@ pub struct Allowance {
     pub item: Item,
     /// What may be done with it.
     pub operation: Operation,
+    /// The arguments it is bound to, where it is.
+    pub arguments: Option<ArgumentsHash>,
+    /// It is given by a rule that is only observed.
+    pub observed: bool,
     /// How far it goes.
     pub limits: Limits,
 }
@@ -265,7 +322,7 @@ impl Approval {
 impl Pending {
     /// A new approval.
     pub fn new(ask: Ask) -> Self {
-        Self { ask, votes: Vec::new() }
+        Self { ask, votes: Vec::new(), moved: None, stopped_ms: None, told: Told::default() }
     }
 
     /// Takes one person's answer. `people` is the directory at this moment: an earlier vote whose
@@ -275,18 +332,18 @@ impl Pending {
     }
 
     /// How far it has come, requirement by requirement.
-    pub fn progress(&self, people: &Directory) -> Vec<Progress> {
-        progress(&self.ask, &self.votes, people)
+    pub fn progress(&self, people: &Directory, now: &Now) -> Vec<Progress> {
+        progress(&self.ask, &self.votes, people, self.waited(now))
     }
 
     /// Whether this person's answer would count now.
-    pub fn standing(&self, name: &str, people: &Directory) -> Standing {
-        vote::standing(self, name, people)
+    pub fn standing(&self, name: &str, people: &Directory, now: &Now) -> Standing {
+        vote::standing(self, name, people, self.waited(now))
     }
 
     /// Ends it if its time is up; otherwise it is as it was.
     pub fn expire(self, now: &Now) -> Approval {
-        if self.ask.deadline.passed(now) {
+        if self.is_over(now) {
             self.cut_short(ExpiryCause::Unanswered, now)
         } else {
             Approval::Pending(self)
@@ -310,6 +367,23 @@ impl Pending {
 }
 
 impl Approved {
+    /// All of an ask, approved without a vote. Each item gets what its rule gives.
+    pub fn without_votes(ask: Ask, how: How, now: &Now) -> Self {
+        let limits =
+            ask.items.iter().map(|item| Limits::approved(&item.rule, ask.operation, ask.requested));
+        let granted = limits.enumerate().map(|(item, limits)| Granted { item, limits }).collect();
+        Self { ask, votes: Vec::new(), granted, how, at: now.wall }
+    }
+
+    /// The same, never for longer or more than this.
+    #[must_use]
+    pub fn within(mut self, most: &Limits) -> Self {
+        for granted in &mut self.granted {
+            granted.limits = granted.limits.within(most);
+        }
+        self
+    }
+
     /// What leases are to be issued.
     pub fn allowances(&self) -> impl Iterator<Item = Allowance> {
         self.granted.iter().filter_map(|granted| {
@@ -317,8 +391,10 @@ impl Approved {
                 project: self.ask.project,
                 project_name: self.ask.project_name.clone(),
                 approval: Some(self.ask.id),
-                holder: self.ask.asker.key,
+                holder: self.ask.asker.key?,
                 holder_name: self.ask.asker.key_name.clone(),
+                arguments: self.ask.binding(granted.item),
+                observed: false,
                 item: self.ask.items.get(granted.item)?.clone(),
                 operation: self.ask.operation,
                 limits: granted.limits,
@@ -335,6 +411,41 @@ impl Limits {
             max: rule.lease.max,
             uses: rule.lease.uses,
             once: false,
+            remember: false,
+        }
+    }
+
+    /// What an approved ask gets: a call that is bound to its arguments is good once.
+    pub fn approved(rule: &Rule, operation: Operation, requested: Option<Duration>) -> Self {
+        let limits = Self::of(rule, requested);
+        if operation == Operation::Call && rule.bind == Bind::Arguments {
+            Self { uses: Some(1), once: true, ..limits }
+        } else {
+            limits
+        }
+    }
+
+    /// What somebody gets who breaks the glass.
+    pub fn break_glass(rule: &Rule, requested: Option<Duration>) -> Self {
+        let longest = BREAK_GLASS_MAX.min(rule.lease.max);
+        let duration = requested.unwrap_or(longest).min(longest);
+        Self { duration, max: duration, ..Self::of(rule, requested) }
+    }
+
+    /// Never longer and never more than `most`.
+    #[must_use]
+    pub fn within(self, most: &Self) -> Self {
+        let once = self.once || most.once;
+        let uses = match (self.uses, most.uses) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Self {
+            duration: self.duration.min(most.duration),
+            max: self.max.min(most.max),
+            uses: if once { Some(1) } else { uses },
+            once,
+            remember: self.remember && most.remember,
         }
     }
 }

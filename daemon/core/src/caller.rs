@@ -1,12 +1,13 @@
 //! Whoever is at the door, and how they proved it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{KeyId, ProjectId, UserId};
-use crate::key::{KeyName, Scopes};
+use crate::key::{KeyName, KeySettings, Scopes};
 use crate::time::UnixTime;
 
 /// Somebody who has been let in: an agent with its key, or a person with their token.
@@ -25,6 +26,8 @@ pub struct Agent {
     pub key: KeyId,
     /// Which making of the key's value it showed.
     pub generation: u32,
+    /// Which state of the key's settings this is.
+    pub revision: u32,
     /// The key's name.
     pub name: KeyName,
     /// The key's project.
@@ -37,6 +40,8 @@ pub struct Agent {
     pub owner_name: String,
     /// What the key may do.
     pub scopes: Scopes,
+    /// How far it goes.
+    pub settings: KeySettings,
     /// What the client says of itself, which nobody has checked.
     pub claims: Claims,
 }
@@ -78,10 +83,22 @@ pub struct User {
     pub id: UserId,
     /// Their name.
     pub name: String,
-    /// What they may do.
+    /// What they may do in every project.
     pub roles: Roles,
+    /// Where they may do what they have just asked for.
+    pub reach: Reach,
     /// The token that proved it, by its public id: a token that was replaced proves no more.
     pub token: String,
+}
+
+/// The projects in which a person may do one thing. The door that knows what the thing is works it
+/// out; whatever looks at a project asks it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Reach {
+    /// In every one, and in what belongs to none.
+    Everywhere,
+    /// In these.
+    Projects(BTreeSet<ProjectId>),
 }
 
 /// A person as they are stored.
@@ -91,8 +108,10 @@ pub struct UserRecord {
     pub id: UserId,
     /// Their name.
     pub name: UserName,
-    /// What they may do.
+    /// What they may do in every project.
     pub roles: Roles,
+    /// What they may do besides in some projects, each once, by the project's name.
+    pub project_roles: Vec<ProjectRoles>,
     /// The groups they are in, sorted.
     pub groups: Vec<String>,
     /// A disabled user is let in nowhere and counts for nothing.
@@ -101,6 +120,17 @@ pub struct UserRecord {
     pub created_at: UnixTime,
     /// When they were last let in.
     pub last_used_at: Option<UnixTime>,
+}
+
+/// What a person may do in one project.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ProjectRoles {
+    /// The project.
+    pub project: ProjectId,
+    /// Its name.
+    pub project_name: String,
+    /// What they may do there.
+    pub roles: Roles,
 }
 
 /// One thing that a person may do.
@@ -141,6 +171,33 @@ impl Caller {
             Self::Agent(agent) => agent.name.as_str(),
             Self::User(user) => &user.name,
         }
+    }
+}
+
+impl Reach {
+    /// Whether this project is among them.
+    pub fn covers(&self, project: ProjectId) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::Projects(projects) => projects.contains(&project),
+        }
+    }
+}
+
+impl UserRecord {
+    /// What they may do in a project, all in all.
+    pub fn roles_in(&self, project: ProjectId) -> Roles {
+        let here = self.project_roles.iter().filter(|roles| roles.project == project);
+        here.flat_map(|roles| roles.roles.iter()).chain(self.roles.iter()).collect()
+    }
+
+    /// Where they may do what takes one of these roles.
+    pub fn reach(&self, needed: &[Role]) -> Reach {
+        if self.roles.allow_any(needed) {
+            return Reach::Everywhere;
+        }
+        let there = self.project_roles.iter().filter(|roles| roles.roles.allow_any(needed));
+        Reach::Projects(there.map(|roles| roles.project).collect())
     }
 }
 

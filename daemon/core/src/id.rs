@@ -121,6 +121,11 @@ id!(
     "prj_"
 );
 id!(
+    /// The review of a broken glass.
+    ReviewId,
+    "rv_"
+);
+id!(
     /// A key-encryption key of the vault.
     KekId,
     "kek_"

@@ -1,11 +1,18 @@
 //! MCP keys: their names and what they may do.
 
+mod level;
+mod limits;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::level::{CallTraits, Level, LevelError};
+pub use self::limits::{
+    RATE_DEFAULT, RATE_MAX, Rate, RateError, SessionTime, SessionTimeError, ToolList, ToolListError,
+};
 use crate::id::{KeyId, ProjectId, UserId};
 use crate::time::UnixTime;
 
@@ -22,14 +29,35 @@ pub struct Key {
     pub owner: UserId,
     /// What it may do.
     pub scopes: Scopes,
+    /// How far it goes, and how often people are asked.
+    pub settings: KeySettings,
     /// A disabled key opens nothing.
     pub enabled: bool,
     /// How often its value was made anew: what was proved with an older value is proved no more.
     pub generation: u32,
+    /// Counts the changes of everything else about it: what was read of an earlier one is stale.
+    pub revision: u32,
     /// When it was made.
     pub created_at: UnixTime,
     /// When it was last let in.
     pub last_used_at: Option<UnixTime>,
+}
+
+/// What a key's owner or an operator sets, and the daemon enforces.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct KeySettings {
+    /// What a person is asked for where a rule says `approval = "level"`.
+    pub level: Level,
+    /// How long a `session` approval is remembered.
+    pub session: SessionTime,
+    /// The tools it may use; [`ToolList::All`] leaves it to the scopes.
+    pub tools: ToolList,
+    /// Requests in any minute.
+    pub rate: Rate,
+    /// Calls of tools in a calendar month (UTC); none: as many as the project allows.
+    pub monthly: Option<u64>,
+    /// When it stops opening anything; none: never by itself.
+    pub expires_at: Option<UnixTime>,
 }
 
 /// 3 to 20 letters, digits and hyphens.
@@ -152,6 +180,13 @@ impl fmt::Display for Scope {
     }
 }
 
+impl Key {
+    /// Whether its time is up.
+    pub fn expired(&self, now: UnixTime) -> bool {
+        self.settings.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
 impl Scopes {
     /// `mcp:read`: every scope that only reads. What a key has that was given none.
     pub fn read_only() -> Self {
@@ -182,6 +217,11 @@ impl Scopes {
     /// Whether this scope is among them.
     pub fn allow(&self, scope: Scope) -> bool {
         self.0.contains(&scope)
+    }
+
+    /// Their words with commas between, for messages.
+    pub fn words(&self) -> String {
+        self.0.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     /// The scopes, in a fixed order.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::approval::Allowance;
+use crate::approval::{Allowance, ArgumentsHash};
 use crate::id::{ApprovalId, KeyId, LeaseId, ProjectId, SecretId};
 use crate::policy::{RuleSet, Verdict};
 use crate::resource::{Operation, Resource};
@@ -48,6 +48,12 @@ pub struct Terms {
     pub follow_rotation: bool,
     /// The one operation it is good for.
     pub operation: Operation,
+    /// The only arguments it is good for; none: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<ArgumentsHash>,
+    /// It was given by a rule that is only observed, and ends in effect when the rule is enforced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub observed: bool,
     /// The rule it was issued under.
     pub rule: String,
     /// When it was issued.
@@ -113,10 +119,12 @@ pub struct Claim<'a> {
     pub resource: &'a Resource,
     /// What it wants to do with it.
     pub operation: Operation,
-    /// The secret that has this name now.
-    pub secret: SecretId,
-    /// Its version now.
+    /// The secret that has this name now, where it is one.
+    pub secret: Option<SecretId>,
+    /// Its version now; 0 where there are none.
     pub version: u64,
+    /// The arguments of the call, where it has some.
+    pub arguments: Option<ArgumentsHash>,
     /// The rules that hold now.
     pub rules: &'a RuleSet,
 }
@@ -128,7 +136,7 @@ pub struct Claim<'a> {
 #[derive(Debug)]
 pub struct Grant {
     project: ProjectId,
-    secret: SecretId,
+    secret: Option<SecretId>,
     version: u64,
     holder: KeyId,
     lease: LeaseId,
@@ -209,6 +217,8 @@ impl Active {
             holder_name,
             item,
             operation,
+            arguments,
+            observed,
             limits,
         } = allowance;
         Self {
@@ -228,6 +238,8 @@ impl Active {
                 version: item.version,
                 follow_rotation: item.rule.follow_rotation,
                 operation,
+                arguments,
+                observed,
                 rule: item.rule.name.to_string(),
                 issued_at: now.wall,
                 limit: now.deadline(limits.max),
@@ -264,7 +276,8 @@ impl Active {
         let for_this = terms.holder == claim.holder
             && terms.resource == *claim.resource
             && terms.operation == claim.operation
-            && terms.secret == Some(claim.secret);
+            && terms.secret == claim.secret
+            && (terms.arguments.is_none() || terms.arguments == claim.arguments);
         if !for_this || self.uses_left == Some(0) {
             return Err(TakeError::NotForThis);
         }
@@ -275,6 +288,10 @@ impl Active {
             return Err(TakeError::Rotated);
         }
         match claim.rules.decide(claim.resource, claim.operation) {
+            // What people were not asked for, only the rule that did not ask them can go on giving.
+            Verdict::Ruled(rule) if terms.observed && !rule.is_observed() => {
+                Err(TakeError::Refused)
+            }
             Verdict::Ruled(_) => Ok(()),
             Verdict::Refused(_) => Err(TakeError::Refused),
         }
@@ -328,8 +345,8 @@ impl Grant {
         self.project
     }
 
-    /// The secret of the value.
-    pub fn secret(&self) -> SecretId {
+    /// The secret of the value; none where it is not one that is released.
+    pub fn secret(&self) -> Option<SecretId> {
         self.secret
     }
 

@@ -6,19 +6,28 @@
 
 mod cases;
 mod clash;
+mod conditions;
 pub mod defaults;
 mod directory;
+mod judge;
 mod parse;
+mod quorum;
 mod read;
+mod regexp;
 mod rule;
 mod set;
 mod source;
 
 pub use self::cases::{CASES_MAX, Case, CaseResult, parse_cases, run_cases};
+pub use self::conditions::Conditions;
 pub use self::directory::{ApproverRef, ApproverRefError, Directory, Member, eligible};
+pub use self::judge::{Circumstances, Free, Judgment, Outcome};
 pub use self::parse::{FILE_BYTES_MAX, FILES_MAX, Options, PROBLEMS_MAX, RULES_MAX, parse};
+pub use self::quorum::{Factor, Quorum};
+pub use self::regexp::{Regexp, RegexpError};
 pub use self::rule::{
-    Asks, Denial, LeaseTerms, Quorum, ReasonNeeded, Rule, RuleDigest, RuleName, RuleNameError,
+    Asks, Bind, Denial, Escalation, LeaseTerms, Mode, ReasonNeeded, ReasonPattern, Rule, RuleDigest,
+    RuleName, RuleNameError,
 };
 pub use self::set::{
     AnyRule, Explanation, Match, Placed, Refusal, RuleSet, RuleSetDigest, Verdict,

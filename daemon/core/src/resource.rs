@@ -39,6 +39,8 @@ pub enum Resource {
     },
     /// The audit log.
     Audit,
+    /// The rules themselves. No rule is for them: who may change them is the configuration's to say.
+    Policy,
 }
 
 /// The kinds of resource.
@@ -50,6 +52,8 @@ pub enum Kind {
     Tools,
     /// The audit log.
     Audit,
+    /// The rules.
+    Policy,
 }
 
 /// Where a secret is: 1 to 8 segments, `production/DATABASE_URL`.
@@ -78,6 +82,8 @@ enum Fault {
     Kind,
     #[error("the log is vouchsafe://audit, with nothing after it")]
     Audit,
+    #[error("the rules are vouchsafe://policy, and no rule is for them: `policy.approvers` in the configuration says who may change them")]
+    Policy,
     #[error("a tool is vouchsafe://tools/UPSTREAM/TOOL")]
     Tool,
     #[error("a secret's path has 1 to 8 parts, such as production/DATABASE_URL")]
@@ -105,6 +111,7 @@ impl Resource {
             Self::Secret(_) => Kind::Secrets,
             Self::Tool { .. } => Kind::Tools,
             Self::Audit => Kind::Audit,
+            Self::Policy => Kind::Policy,
         }
     }
 
@@ -114,6 +121,7 @@ impl Resource {
             Self::Secret(path) => format!("secrets/{path}"),
             Self::Tool { upstream, tool } => format!("tools/{upstream}/{tool}"),
             Self::Audit => "audit".to_owned(),
+            Self::Policy => "policy".to_owned(),
         }
     }
 }
@@ -144,7 +152,7 @@ impl From<SecretPath> for Resource {
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Self; 3] = [Self::Secrets, Self::Tools, Self::Audit];
+    pub const ALL: [Self; 4] = [Self::Secrets, Self::Tools, Self::Audit, Self::Policy];
 
     /// What can be done to a resource of this kind.
     pub const fn operations(self) -> Operations {
@@ -158,6 +166,7 @@ impl Kind {
             ]),
             Self::Tools => Operations::of(&[Operation::List, Operation::Call]),
             Self::Audit => Operations::of(&[Operation::Read]),
+            Self::Policy => Operations::of(&[Operation::Write]),
         }
     }
 
@@ -167,6 +176,7 @@ impl Kind {
             Self::Secrets => "secrets",
             Self::Tools => "tools",
             Self::Audit => "audit",
+            Self::Policy => "policy",
         }
     }
 
@@ -175,7 +185,7 @@ impl Kind {
         match self {
             Self::Secrets => (1, SEGMENTS_MAX),
             Self::Tools => (2, 2),
-            Self::Audit => (0, 0),
+            Self::Audit | Self::Policy => (0, 0),
         }
     }
 }
@@ -257,6 +267,8 @@ fn parse_resource(text: &str) -> Result<Resource, Fault> {
         }
         Kind::Audit if rest.is_some() => Err(Fault::Audit),
         Kind::Audit => Ok(Resource::Audit),
+        Kind::Policy if rest.is_some() => Err(Fault::Policy),
+        Kind::Policy => Ok(Resource::Policy),
     }
 }
 

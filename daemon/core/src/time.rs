@@ -127,6 +127,18 @@ impl Deadline {
         self.left(now).is_zero()
     }
 
+    /// The moment this much before it, by both clocks.
+    #[must_use]
+    pub fn before(&self, duration: Duration) -> Self {
+        Self {
+            wall: self.wall.minus(duration),
+            since_boot_ms: self
+                .since_boot_ms
+                .saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
+            boot: self.boot.clone(),
+        }
+    }
+
     /// How long is left; zero once it has passed. After a restart of the machine the wall clock
     /// alone can tell.
     pub fn left(&self, now: &Now) -> Duration {

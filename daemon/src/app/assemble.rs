@@ -80,7 +80,7 @@ pub fn broker(
     let database = Database::open(&home.database())?;
     let state = database.reader().vault()?.ok_or(AssembleError::NoVault)?;
     let vault = unlocked(&root, &state)?;
-    let people = database.reader().directory()?;
+    let people = default_people(&database)?;
     // Rules with mistakes keep nobody from mending them: the daemon starts with none, and without
     // rules everything is refused.
     let (set, problems) = match rules(config, home, &people) {
@@ -162,12 +162,20 @@ fn remove(path: &Path) -> Result<(), AssembleError> {
     }
 }
 
+fn default_people(database: &Database) -> Result<Directory, AssembleError> {
+    let reader = database.reader();
+    match reader.project_named(vouchsafe_core::project::DEFAULT_PROJECT)? {
+        Some(project) => Ok(reader.directory(project.id)?),
+        None => Ok(Directory::default()),
+    }
+}
+
 /// Checks what a start would, without serving: the root key, the database and the rules.
 pub fn check(config: &Config, home: &Home) -> Result<u32, AssembleError> {
     let database = Database::open(&home.database())?;
     let state = database.reader().vault()?.ok_or(AssembleError::NoVault)?;
     drop(unlocked(&root_source(config), &state)?);
-    let set = rules(config, home, &database.reader().directory()?)?;
+    let set = rules(config, home, &default_people(&database)?)?;
     Ok(u32::try_from(set.rules().len()).unwrap_or(u32::MAX))
 }
 

@@ -89,7 +89,7 @@ impl Broker {
                 let value = self.inner.vault.open(&grant, &sealed).map_err(|error| {
                     tracing::error!(
                         error = cause(&error),
-                        secret = %grant.secret(),
+                        lease = %grant.lease(),
                         version = grant.version(),
                         "a sealed value does not open"
                     );
@@ -349,7 +349,7 @@ fn read(tx: &mut Tx<'_>, wish: &Wish, resource: &Resource) -> Result<Read, Stop>
     }
     if let Some(lease) = wish.cover(tx, 0, &wanted)? {
         let (lease, grant) = wish.take(tx, lease, &wanted.secret)?;
-        let sealed = tx.sealed_value(grant.secret(), grant.version())?;
+        let sealed = tx.sealed_value(wanted.secret.id, grant.version())?;
         let sealed = sealed.ok_or_else(Refused::internal)?;
         let (sealed, lease) = (Sealed::from_bytes(sealed), Box::new(lease));
         return Ok(Read::Granted { grant, sealed, lease });
@@ -418,7 +418,7 @@ fn listing(
 
 fn own_approval(reader: &Reader<'_>, agent: &Agent, id: &str) -> Result<Approval, Stop> {
     let approval = approvals::find(reader, id)?;
-    if approval.ask().asker.key == agent.key {
+    if approval.ask().asker.key == Some(agent.key) {
         Ok(approval)
     } else {
         // Whether another key has such an approval is none of this agent's business.

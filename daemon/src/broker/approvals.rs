@@ -1,15 +1,19 @@
 //! What people may see of approvals, and their answers.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
 use vouchsafe_core::approval::{Approval, Ballot, Bar, ExpiryCause, Standing, Vote, VoteError};
 use vouchsafe_core::audit::Action;
 use vouchsafe_core::caller::User;
-use vouchsafe_core::id::{ApprovalId, LeaseId};
+use vouchsafe_core::id::{ApprovalId, LeaseId, ProjectId};
 use vouchsafe_core::lease::{Active, Lease};
 use vouchsafe_core::policy::{Directory, RuleSet};
 use vouchsafe_core::text::visible_chars;
+use vouchsafe_core::time::Now;
 
 use super::asks::save_settled;
 use super::doors::live_user;
@@ -50,10 +54,10 @@ impl Broker {
         filter: ApprovalFilter,
         page: Page,
     ) -> Result<Paged<ApprovalView>, Refused> {
-        let user = user.clone();
+        let (user, now) = (user.clone(), self.now());
         self.look("list_approvals", move |reader| {
             live_user(reader, &user)?;
-            let people = reader.directory()?;
+            let people = People::at(now);
             let rows = RowFilter {
                 project: project_named(reader, filter.project.as_deref())?.map(|p| p.id),
                 key_name: filter.key.clone(),
@@ -80,11 +84,11 @@ impl Broker {
 
     /// One approval.
     pub async fn show_approval(&self, user: &User, id: &str) -> Result<ApprovalView, Refused> {
-        let (user, id) = (user.clone(), id.to_owned());
+        let (user, id, now) = (user.clone(), id.to_owned(), self.now());
         self.look("show_approval", move |reader| {
             live_user(reader, &user)?;
             let approval = find(reader, &id)?;
-            view(reader, approval, &user, &reader.directory()?)
+            view(reader, approval, &user, &People::at(now))
         })
         .await
     }
@@ -187,10 +191,11 @@ impl ApprovalWatch {
 
     async fn start_over(&mut self) -> Result<(), Refused> {
         let (user, project) = (self.user.clone(), self.project.clone());
+        let now = self.broker.now();
         let pending = self.broker.look("watch_approvals", move |reader| {
             live_user(reader, &user)?;
             let project = project_named(reader, project.as_deref())?;
-            let people = reader.directory()?;
+            let people = People::at(now);
             let all = reader.pending_approvals()?.into_iter();
             all.filter(|pending| project.as_ref().is_none_or(|p| p.id == pending.ask.project))
                 .map(|pending| view(reader, Approval::Pending(pending), &user, &people))
@@ -322,7 +327,7 @@ fn cast(
         via: "grpc".to_owned(),
         at: tx.now().wall,
     };
-    let people = tx.directory()?;
+    let people = tx.directory(pending.ask.project)?;
     let next =
         pending.vote(vote.clone(), &people, tx.now()).map_err(|error| vote_refused(&error))?;
     let id = next.ask().id;
@@ -332,7 +337,7 @@ fn cast(
     let entry = entries::by_user(Action::APPROVAL_VOTED, user);
     tx.append(&entries::voted(entry, next.ask(), &vote))?;
     let leases = follow_up(tx, user, &next, lease_ids)?;
-    let view = Box::new(view(tx, next, user, &people)?);
+    let view = Box::new(view(tx, next, user, &People::at(tx.now().clone()))?);
     Ok(Voted::Counted { view, leases })
 }
 
@@ -379,6 +384,16 @@ fn vote_refused(error: &VoteError) -> Refused {
             Refused::new(Code::ApprovalExpired, message, "The agent can ask again.")
         }
         VoteError::Stale => stale(),
+        VoteError::Stopped => Refused::new(
+            Code::Stopped,
+            message,
+            "Deny it, or answer once somebody has resumed (`vouchsafe status` says who stopped it).",
+        ),
+        VoteError::NotRemembered(_) => Refused::new(
+            Code::NotNarrower,
+            message,
+            "Approve it for a lease, or once; `remember = true` in the rule would allow a session.",
+        ),
         VoteError::Barred(bar) => match bar {
             Bar::OwnRequest => Refused::new(
                 Code::OwnRequest,
@@ -425,22 +440,50 @@ fn wanted(filter: &ApprovalFilter, approval: &Approval) -> bool {
         })
 }
 
+/// The people of each project, looked up once for all approvals of a list.
+struct People {
+    now: Now,
+    found: RefCell<HashMap<ProjectId, Rc<Directory>>>,
+}
+
+impl People {
+    fn at(now: Now) -> Self {
+        Self { now, found: RefCell::default() }
+    }
+
+    fn of(&self, reader: &Reader<'_>, project: ProjectId) -> Result<Rc<Directory>, Stop> {
+        if let Some(people) = self.found.borrow().get(&project) {
+            return Ok(Rc::clone(people));
+        }
+        let people = Rc::new(reader.directory(project)?);
+        self.found.borrow_mut().insert(project, Rc::clone(&people));
+        Ok(people)
+    }
+}
+
 fn view(
     reader: &Reader<'_>,
     approval: Approval,
     user: &User,
-    people: &Directory,
+    people: &People,
 ) -> Result<ApprovalView, Stop> {
+    let now = &people.now;
+    let people = people.of(reader, approval.ask().project)?;
     let (progress, may_vote) = match &approval {
         Approval::Pending(pending) => {
-            let may_vote = match pending.standing(&user.name, people) {
+            let may_vote = match pending.standing(&user.name, &people, now) {
                 Standing::MayVote => Ok(()),
                 Standing::MayNot(bar) => Err(bar.to_string()),
             };
-            (pending.progress(people), may_vote)
+            (pending.progress(&people, now), may_vote)
         }
         settled => (
-            vouchsafe_core::approval::progress(settled.ask(), settled.votes(), people),
+            vouchsafe_core::approval::progress(
+                settled.ask(),
+                settled.votes(),
+                &people,
+                std::time::Duration::MAX,
+            ),
             Err(format!("it is {}", settled.status().as_str())),
         ),
     };
@@ -453,5 +496,18 @@ fn view(
         | Approval::Expired(_)
         | Approval::Withdrawn(_) => Vec::new(),
     };
-    Ok(ApprovalView { approval, leases, progress, may_vote })
+    let session = match approval.ask().asker.key {
+        Some(key) => reader.key_settings(key)?.map(|settings| settings.session.duration()),
+        None => None,
+    };
+    let session_until = match &approval {
+        Approval::Approved(approved) => {
+            reader.sessions_of(approved.ask.id)?.iter().map(|session| session.until.wall).max()
+        }
+        Approval::Pending(_)
+        | Approval::Denied(_)
+        | Approval::Expired(_)
+        | Approval::Withdrawn(_) => None,
+    };
+    Ok(ApprovalView { approval, leases, progress, may_vote, session, session_until })
 }

@@ -116,6 +116,8 @@ impl Wish {
             holder_name: self.agent.name.to_string(),
             item: item(wanted),
             operation: self.operation,
+            arguments: None,
+            observed: wanted.rule.is_observed(),
             limits: Limits::of(&wanted.rule, self.requested),
         };
         let lease = Active::issue(id, allowance, tx.now());
@@ -223,9 +225,9 @@ impl Wish {
             project: agent.project,
             project_name: agent.project_name.clone(),
             asker: Asker {
-                key: agent.key,
+                key: Some(agent.key),
                 key_name: agent.name.to_string(),
-                owner: agent.owner,
+                owner: Some(agent.owner),
                 owner_name: agent.owner_name.clone(),
                 claims: agent.claims.clone(),
             },
@@ -233,6 +235,7 @@ impl Wish {
             items: wanted.iter().map(item).collect(),
             arguments: "{}".to_owned(),
             reason: self.reason.clone(),
+            reason_kind: None,
             requested: self.requested,
             asked_at: now.wall,
             deadline: now.deadline(pending_for),
@@ -246,8 +249,9 @@ impl Wish {
             holder: self.agent.key,
             resource,
             operation: self.operation,
-            secret: secret.id,
+            secret: Some(secret.id),
             version: secret.version,
+            arguments: None,
             rules: self.rules(),
         }
     }
@@ -343,7 +347,7 @@ fn item(wanted: &Wanted) -> Item {
 }
 
 fn check_reason(rule: &Rule, reason: Option<&Reason>) -> Result<(), Refused> {
-    rule.check_reason(reason).map_err(|needed| {
+    rule.check_reason(reason, None).map_err(|needed| {
         let code = if reason.is_none() { Code::ReasonNeeded } else { Code::ReasonTooShort };
         Refused::new(
             code,

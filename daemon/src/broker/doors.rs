@@ -203,12 +203,14 @@ impl Broker {
         Ok(Agent {
             key: view.key.id,
             generation: view.key.generation,
+            revision: view.key.revision,
             name: view.key.name,
             project: view.key.project,
             project_name: view.project_name,
             owner: view.key.owner,
             owner_name: view.owner_name,
             scopes: view.key.scopes,
+            settings: view.key.settings,
             claims,
         })
     }
@@ -227,6 +229,7 @@ impl Broker {
             id: record.id,
             name: record.name.to_string(),
             roles: record.roles,
+            reach: vouchsafe_core::caller::Reach::Everywhere,
             token: token.id().to_owned(),
         })
     }

@@ -72,12 +72,22 @@ codes! {
     WrongCredential = "WRONG_CREDENTIAL", Unauthenticated;
     /// The key is disabled.
     KeyDisabled = "KEY_DISABLED", Unauthenticated;
+    /// The key's time is up.
+    KeyExpired = "KEY_EXPIRED", Unauthenticated;
     /// The user is disabled.
     UserDisabled = "USER_DISABLED", Unauthenticated;
     /// The key belongs to another project.
     WrongProject = "WRONG_PROJECT", Forbidden;
     /// The key lacks a scope.
     ScopeNeeded = "SCOPE_NEEDED", Forbidden;
+    /// The key's list of tools does not name this one.
+    ToolNotAllowed = "TOOL_NOT_ALLOWED", Forbidden;
+    /// The project is archived.
+    ProjectArchived = "PROJECT_ARCHIVED", Forbidden;
+    /// No rule lets this user break the glass for this.
+    NotForBreakGlass = "NOT_FOR_BREAK_GLASS", Forbidden;
+    /// The review is of the user's own doing.
+    OwnReview = "OWN_REVIEW", Forbidden;
     /// The user lacks a role.
     RoleNeeded = "ROLE_NEEDED", Forbidden;
     /// The rules refuse it.
@@ -92,6 +102,10 @@ codes! {
     ReasonNeeded = "REASON_NEEDED", Invalid;
     /// The rule wants a longer reason.
     ReasonTooShort = "REASON_TOO_SHORT", Invalid;
+    /// The rule wants a reason of another form.
+    ReasonForm = "REASON_FORM", Invalid;
+    /// The rule wants one of its kinds of reason.
+    ReasonKindNeeded = "REASON_KIND_NEEDED", Invalid;
     /// Something in the request makes no sense.
     InvalidArgument = "INVALID_ARGUMENT", Invalid;
     /// More than one thing has an id that begins so.
@@ -102,6 +116,10 @@ codes! {
     SecretNotFound = "SECRET_NOT_FOUND", NotFound;
     /// No such approval.
     ApprovalNotFound = "APPROVAL_NOT_FOUND", NotFound;
+    /// No such review.
+    ReviewNotFound = "REVIEW_NOT_FOUND", NotFound;
+    /// Nothing of the kind is stopped.
+    NotStopped = "NOT_STOPPED", NotFound;
     /// No such lease.
     LeaseNotFound = "LEASE_NOT_FOUND", NotFound;
     /// No such key.
@@ -118,6 +136,12 @@ codes! {
     AlreadyVoted = "ALREADY_VOTED", Conflict;
     /// The answer was given on something else than what is asked.
     StaleDigest = "STALE_DIGEST", Conflict;
+    /// The user has broken the glass before, and nobody has reviewed that yet.
+    ReviewOpen = "REVIEW_OPEN", Conflict;
+    /// Somebody has reviewed it before.
+    ReviewClosed = "REVIEW_CLOSED", Conflict;
+    /// It is stopped already.
+    AlreadyStopped = "ALREADY_STOPPED", Conflict;
     /// The lease has ended.
     LeaseEnded = "LEASE_ENDED", Conflict;
     /// The lease reaches as far as it may.
@@ -130,10 +154,16 @@ codes! {
     LastAdmin = "LAST_ADMIN", Conflict;
     /// There is one of that name.
     AlreadyExists = "ALREADY_EXISTS", Exists;
+    /// The key makes more requests than it may in a minute.
+    RateLimited = "RATE_LIMITED", Busy;
+    /// The key, or its project, has no calls left this month.
+    QuotaExceeded = "QUOTA_EXCEEDED", Busy;
     /// Too many asks of this key are pending.
     TooManyPending = "TOO_MANY_PENDING", Busy;
     /// The store's queue is full.
     StoreBusy = "STORE_BUSY", Busy;
+    /// Somebody has stopped it.
+    Stopped = "STOPPED", Unavailable;
     /// The disk is full.
     StoreFull = "STORE_FULL", Unavailable;
     /// The daemon is stopping.

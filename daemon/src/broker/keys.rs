@@ -14,7 +14,8 @@ use super::leases::revoke;
 use super::paging::by_name;
 use super::setup::{new_token, project_or_default};
 use super::{Broker, Code, DeletedKey, KeyView, Page, Paged, Refused, Stop, entries, random};
-use crate::store::{Project, Reader, Tx};
+use crate::store::{Reader, Tx};
+use vouchsafe_core::project::Project;
 
 impl Broker {
     /// A new key. Its value is in the answer and nowhere else.
@@ -54,15 +55,17 @@ impl Broker {
                     name,
                     owner: owner_id(tx, &owner_name)?,
                     scopes: parse_scopes(&scopes)?,
+                    settings: vouchsafe_core::key::KeySettings::default(),
                     enabled: true,
                     generation: 1,
+                    revision: 1,
                     created_at: tx.now().wall,
                     last_used_at: None,
                 };
                 tx.insert_key(&key, &hash)?;
                 let entry = entries::by_user(Action::KEY_CREATED, &user);
                 tx.append(&about(entry, &project, &key, &owner_name))?;
-                Ok(KeyView { key, project_name: project.name, owner_name })
+                Ok(KeyView { key, project_name: project.name.to_string(), owner_name })
             })
             .await?;
         Ok((view, token))
@@ -335,7 +338,7 @@ fn parse_scopes(words: &[String]) -> Result<Scopes, Refused> {
 fn about(entry: Entry, project: &Project, key: &Key, owner: &str) -> Entry {
     let scopes: Vec<_> = key.scopes.iter().map(Scope::as_str).collect();
     entry
-        .project(&project.name)
+        .project(project.name.as_str())
         .detail("key", key.name.as_str())
         .detail("key_id", key.id.to_string())
         .detail("owner", owner)

@@ -116,7 +116,7 @@ impl Broker {
     /// Reads the policy folder again. A set with a mistake is refused whole: the one before stays
     /// in force, and that is said loudly. Pending asks whose rule is not what it was expire.
     pub async fn reload(&self, user: Option<&User>) -> Result<Reloaded, Refused> {
-        let people = self.look("directory", |reader| Ok(reader.directory()?)).await?;
+        let people = self.look("directory", |reader| default_people(reader)).await?;
         let before = self.inner.policy.current();
         match self.parse(self.folder(Vec::new()), &people) {
             Err(problems) => self.refuse_set(user, &before, problems).await,
@@ -193,7 +193,7 @@ impl Broker {
         let user = user.clone();
         self.look("directory", move |reader| {
             live_user(reader, &user)?;
-            Ok(reader.directory()?)
+            default_people(reader)
         })
         .await
     }
@@ -216,6 +216,11 @@ impl Broker {
         let set = policy::parse(&rules, people, &self.inner.settings.policy_options)?;
         Ok((set, cases))
     }
+}
+
+fn default_people(reader: &crate::store::Reader<'_>) -> Result<Directory, Stop> {
+    let project = super::setup::project_or_default(reader, None)?;
+    Ok(reader.directory(project.id)?)
 }
 
 /// Ends what was asked under rules that no longer hold as they were.

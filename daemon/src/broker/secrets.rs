@@ -19,7 +19,8 @@ use super::{
     Broker, Code, Page, Paged, PutSecret, Refused, SecretRecord, Stop, VersionRecord, entries,
     random,
 };
-use crate::store::{Project, Reader, Tx};
+use crate::store::{Reader, Tx};
+use vouchsafe_core::project::Project;
 use crate::vault::{Place, Vault};
 
 impl Broker {
@@ -156,7 +157,7 @@ fn store_value(
     }
     tx.insert_secret_version(&secret, sealed.as_bytes())?;
     let entry = entries::by_user(Action::SECRET_PUT, user)
-        .project(&project.name)
+        .project(project.name.as_str())
         .resource(&secret.resource())
         .detail("version", secret.version)
         .detail("bytes", put.value.len());
@@ -174,7 +175,7 @@ fn delete(
     let (project, mut secret) = find(tx, project, path)?;
     secret.deleted_at = Some(tx.now().wall);
     tx.save_secret(&secret)?;
-    let entry = entries::by_user(Action::SECRET_DELETED, user).project(&project.name);
+    let entry = entries::by_user(Action::SECRET_DELETED, user).project(project.name.as_str());
     tx.append(
         &entry
             .resource(&secret.resource())
@@ -212,7 +213,7 @@ fn find(
 fn parse_path(text: &str) -> Result<SecretPath, Refused> {
     let parsed = match text.parse::<Resource>() {
         Ok(Resource::Secret(path)) => Ok(path),
-        Ok(Resource::Tool { .. } | Resource::Audit) | Err(_) => text.parse::<SecretPath>(),
+        Ok(Resource::Tool { .. } | Resource::Audit | Resource::Policy) | Err(_) => text.parse::<SecretPath>(),
     };
     parsed.map_err(|error| {
         Refused::invalid(error.to_string(), "Write it as production/DATABASE_URL.")

@@ -8,11 +8,9 @@ use vouchsafe_core::text::echo;
 use vouchsafe_core::token::{Token, TokenKind};
 
 use super::{Broker, Code, Refused, SecretRecord, Stop, entries, random};
-use crate::store::{Project, Reader, TokenHash};
+use crate::store::{Reader, TokenHash};
+use vouchsafe_core::project::{DEFAULT_PROJECT, Project};
 use crate::vault::Place;
-
-/// The project that exists from the start.
-pub const DEFAULT_PROJECT: &str = "default";
 
 /// What a new home begins with.
 #[derive(Debug)]
@@ -31,8 +29,7 @@ impl Broker {
     pub async fn set_up(&self, setup: Setup) -> Result<Token, Refused> {
         let token = new_token(TokenKind::User)?;
         let hash = self.token_hash(&token);
-        let project =
-            Project { id: ProjectId::from_random(random()?), name: DEFAULT_PROJECT.to_owned() };
+        let id = ProjectId::from_random(random()?);
         let user_id = UserId::from_random(random()?);
         let mut secret_ids = Vec::new();
         for _ in &setup.secrets {
@@ -50,19 +47,27 @@ impl Broker {
                 )
                 .into());
             }
-            tx.insert_project(&project, now)?;
+            let project = Project {
+                id,
+                name: DEFAULT_PROJECT.parse().map_err(invalid)?,
+                monthly: None,
+                created_at: now,
+                archived_at: None,
+            };
+            tx.insert_project(&project)?;
             let name = setup.admin.parse().map_err(invalid)?;
             let user = UserRecord {
                 id: user_id,
                 name,
                 roles: Role::ALL.into_iter().collect(),
+                project_roles: Vec::new(),
                 groups: setup.groups.clone(),
                 enabled: true,
                 created_at: now,
                 last_used_at: None,
             };
             tx.insert_user(&user, &hash)?;
-            let entry = entries::by_system(Action::USER_CREATED).project(&project.name);
+            let entry = entries::by_system(Action::USER_CREATED).project(project.name.as_str());
             let roles: Vec<_> = user.roles.iter().map(Role::as_str).collect();
             tx.append(&entry.detail("user", user.name.as_str()).detail("roles", roles))?;
             for ((path, description, value), id) in setup.secrets.iter().zip(&secret_ids) {
@@ -81,7 +86,7 @@ impl Broker {
                 let sealed = vault.seal(&place, value).map_err(|_| Refused::internal())?;
                 tx.insert_secret(&secret)?;
                 tx.insert_secret_version(&secret, sealed.as_bytes())?;
-                let entry = entries::by_system(Action::SECRET_PUT).project(&project.name);
+                let entry = entries::by_system(Action::SECRET_PUT).project(project.name.as_str());
                 tx.append(&entry.resource(&secret.resource()).detail("version", 1))?;
             }
             Ok(())

@@ -48,6 +48,7 @@ impl Broker {
                     id,
                     name,
                     roles,
+                    project_roles: Vec::new(),
                     groups: sorted_groups(&groups)?,
                     enabled: true,
                     created_at: tx.now().wall,

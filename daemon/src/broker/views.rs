@@ -137,6 +137,10 @@ pub struct ApprovalView {
     pub progress: Vec<Progress>,
     /// Whether the caller's answer would count; if not, why not.
     pub may_vote: Result<(), String>,
+    /// The session time of the key that asks, where one does.
+    pub session: Option<Duration>,
+    /// Where it was approved for a session that nobody has ended: until when.
+    pub session_until: Option<UnixTime>,
 }
 
 /// Which approvals are wanted; what is not given does not matter.

@@ -3,7 +3,8 @@
 use tonic::{Request, Response, Status, async_trait};
 use vouchsafe_proto::v1::leases_server::Leases;
 use vouchsafe_proto::v1::{
-    Lease, ListLeasesRequest, ListLeasesResponse, RevokeLeasesRequest, RevokeLeasesResponse,
+    Lease, ListLeasesRequest, ListLeasesResponse, ListSessionsRequest, ListSessionsResponse,
+    RevokeLeasesRequest, RevokeLeasesResponse,
     ShowLeaseRequest,
 };
 
@@ -31,6 +32,13 @@ impl Leases for Door {
         Ok(Response::new(convert::lease(&lease)))
     }
 
+    async fn list_sessions(
+        &self,
+        _request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        Err(Status::unimplemented("to come"))
+    }
+
     async fn revoke_leases(
         &self,
         request: Request<RevokeLeasesRequest>,
@@ -41,6 +49,6 @@ impl Leases for Door {
         let which = convert::which(request.which)?;
         let revoked = self.broker.revoke_leases(&by, project, which, reason).await?;
         let revoked = revoked.iter().map(convert::lease).collect();
-        Ok(Response::new(RevokeLeasesResponse { revoked }))
+        Ok(Response::new(RevokeLeasesResponse { revoked, sessions_ended: 0 }))
     }
 }

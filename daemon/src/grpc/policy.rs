@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status, async_trait};
 use vouchsafe_proto::v1::policy_server::Policy;
 use vouchsafe_proto::v1::{
     CheckPolicyRequest, CheckPolicyResponse, ExplainPolicyRequest, ExplainPolicyResponse,
-    ReloadPolicyRequest, ReloadPolicyResponse, ShowPolicyRequest, ShowPolicyResponse,
+    ReloadPolicyRequest, ReloadPolicyResponse, ReplayPolicyRequest, ReplayPolicyResponse, ShowPolicyRequest, ShowPolicyResponse,
     TestPolicyRequest, TestPolicyResponse,
 };
 
@@ -49,9 +49,16 @@ impl Policy for Door {
         &self,
         request: Request<ShowPolicyRequest>,
     ) -> Result<Response<ShowPolicyResponse>, Status> {
-        let (by, ShowPolicyRequest {}) = caller(request)?;
+        let (by, ShowPolicyRequest { project: _ }) = caller(request)?;
         let shown = self.broker.show_policy(&by).await?;
         Ok(Response::new(convert::shown_policy(shown)))
+    }
+
+    async fn replay_policy(
+        &self,
+        _request: Request<ReplayPolicyRequest>,
+    ) -> Result<Response<ReplayPolicyResponse>, Status> {
+        Err(Status::unimplemented("to come"))
     }
 
     async fn reload_policy(

@@ -182,7 +182,7 @@ impl Fields {
 fn secret(name: &str, text: &str) -> Result<Resource, Refused> {
     match parse::<Resource>(name, text)? {
         resource @ Resource::Secret(_) => Ok(resource),
-        Resource::Tool { .. } | Resource::Audit => Err(invalid(format!(
+        Resource::Tool { .. } | Resource::Audit | Resource::Policy => Err(invalid(format!(
             "`{name}` is no secret: a secret's URI begins with vouchsafe://secrets/"
         ))),
     }

@@ -58,7 +58,7 @@ impl Door {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let resource = match request.uri.parse::<Resource>() {
             Ok(resource @ Resource::Secret(_)) => resource,
-            Ok(Resource::Tool { .. } | Resource::Audit) | Err(_) => {
+            Ok(Resource::Tool { .. } | Resource::Audit | Resource::Policy) | Err(_) => {
                 return Err(not_found(&request.uri));
             }
         };

@@ -85,7 +85,8 @@ impl Reader<'_> {
         )
     }
 
-    /// Pending approvals whose time is up by either clock.
+    /// Pending approvals that somebody has to look at by now, by either clock: for a reminder, for
+    /// an escalation, or because their time is up.
     pub fn due_approvals(&self, now: &Now, limit: u32) -> Result<Vec<Pending>, StoreError> {
         let (wall, boot, since_boot_ms) =
             (now.wall.ms(), to_json(&now.boot), integer(now.since_boot_ms));
@@ -93,7 +94,7 @@ impl Reader<'_> {
             "-- due_approvals
              SELECT body FROM approvals
              WHERE status = 'pending'
-               AND (expires_at <= $1 OR (expires_boot = $2 AND expires_mono <= $3))
+               AND (due_at <= $1 OR (due_boot = $2 AND due_mono <= $3))
              LIMIT $4",
             params![wall, boot, since_boot_ms, limit],
             |row| json(row, 0),
@@ -184,36 +185,70 @@ impl Tx<'_> {
     /// A new approval. Returns whether it was stored: not where an equal one is pending.
     pub fn insert_approval(&mut self, pending: &Pending) -> Result<bool, StoreError> {
         let ask = &pending.ask;
+        let due = pending.due();
         let changed = self.execute(
             "-- insert_approval
-             INSERT INTO approvals (id, project_id, key_id, status, join_key, asked_at, expires_at,
-                                    expires_mono, expires_boot, body)
+             INSERT INTO approvals (id, project_id, key_id, status, join_key, asked_at, due_at,
+                                    due_mono, due_boot, body)
              VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, $9)
              ON CONFLICT (join_key) WHERE status = 'pending' DO NOTHING",
             params![
                 ask.id.to_string(),
                 ask.project.to_string(),
-                ask.asker.key.to_string(),
+                ask.asker.key.map(|key| key.to_string()),
                 ask.join_key().as_bytes(),
                 ask.asked_at.ms(),
-                ask.deadline.wall.ms(),
-                integer(ask.deadline.since_boot_ms),
-                to_json(&ask.deadline.boot),
+                due.as_ref().map(|due| due.wall.ms()),
+                due.as_ref().map(|due| integer(due.since_boot_ms)),
+                due.as_ref().map(|due| to_json(&due.boot)),
                 to_json(&Approval::Pending(pending.clone())),
             ],
         )?;
         Ok(changed == 1)
     }
 
+    /// A new approval that was settled as it was asked: nobody was asked for it.
+    pub fn insert_settled_approval(&mut self, approval: &Approval) -> Result<(), StoreError> {
+        let ask = approval.ask();
+        self.execute(
+            "-- insert_settled_approval
+             INSERT INTO approvals (id, project_id, key_id, status, join_key, asked_at, settled_at,
+                                    body)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            params![
+                ask.id.to_string(),
+                ask.project.to_string(),
+                ask.asker.key.map(|key| key.to_string()),
+                approval.status().as_str(),
+                ask.join_key().as_bytes(),
+                ask.asked_at.ms(),
+                approval.settled_at().map(UnixTime::ms),
+                to_json(approval),
+            ],
+        )?;
+        Ok(())
+    }
+
     /// Saves what became of a pending approval. Returns whether it was still pending.
     pub fn save_approval(&mut self, approval: &Approval) -> Result<bool, StoreError> {
+        let due = match approval {
+            Approval::Pending(pending) => pending.due(),
+            Approval::Approved(_)
+            | Approval::Denied(_)
+            | Approval::Expired(_)
+            | Approval::Withdrawn(_) => None,
+        };
         let changed = self.execute(
             "-- save_approval
-             UPDATE approvals SET status = $1, settled_at = $2, body = $3
-             WHERE id = $4 AND status = 'pending'",
+             UPDATE approvals SET status = $1, settled_at = $2, due_at = $3, due_mono = $4,
+                                  due_boot = $5, body = $6
+             WHERE id = $7 AND status = 'pending'",
             params![
                 approval.status().as_str(),
                 approval.settled_at().map(UnixTime::ms),
+                due.as_ref().map(|due| due.wall.ms()),
+                due.as_ref().map(|due| integer(due.since_boot_ms)),
+                due.as_ref().map(|due| to_json(&due.boot)),
                 to_json(approval),
                 approval.ask().id.to_string(),
             ],

@@ -2,12 +2,12 @@
 
 use rusqlite::{Row, params};
 use vouchsafe_core::id::{KeyId, ProjectId};
-use vouchsafe_core::key::{Key, Scopes};
+use vouchsafe_core::key::{Key, KeySettings, Rate, Scopes, SessionTime, ToolList};
 use vouchsafe_core::time::UnixTime;
 
 use super::StoreError;
 use super::columns::{time_opt, words};
-use super::sql::{Reader, Tx, parsed, time, unreadable};
+use super::sql::{Reader, Tx, integer, parsed, time, unreadable};
 use super::users::TokenHash;
 
 /// A key with the names of what it belongs to.
@@ -27,11 +27,24 @@ impl Reader<'_> {
         self.query_opt(
             "-- key_named
              SELECT k.id, k.project_id, k.name, k.owner_id, k.scopes, k.enabled, k.generation,
-                    k.created_at, k.last_used_at, p.name, u.name
+                    k.created_at, k.last_used_at, p.name, u.name, k.level, k.session_minutes,
+                    k.tools, k.rate, k.monthly, k.expires_at, k.revision
              FROM mcp_keys k JOIN projects p ON p.id = k.project_id JOIN users u ON u.id = k.owner_id
              WHERE k.project_id = $1 AND k.name = $2 AND k.deleted_at IS NULL",
             params![project.to_string(), name],
             key_view,
+        )
+    }
+
+    /// How far a key goes; deleted ones, too.
+    pub fn key_settings(&self, id: KeyId) -> Result<Option<KeySettings>, StoreError> {
+        self.query_opt(
+            "-- key_settings
+             SELECT id, project_id, name, owner_id, scopes, enabled, generation, created_at,
+                    last_used_at, '', '', level, session_minutes, tools, rate, monthly, expires_at
+             FROM mcp_keys WHERE id = $1",
+            params![id.to_string()],
+            settings,
         )
     }
 
@@ -50,11 +63,13 @@ impl Reader<'_> {
         self.query_opt(
             "-- key_by_token
              SELECT k.id, k.project_id, k.name, k.owner_id, k.scopes, k.enabled, k.generation,
-                    k.created_at, k.last_used_at, p.name, u.name, k.token_id, k.token_mac
+                    k.created_at, k.last_used_at, p.name, u.name, k.level, k.session_minutes,
+                    k.tools, k.rate, k.monthly, k.expires_at, k.revision,
+                    k.token_id, k.token_mac
              FROM mcp_keys k JOIN projects p ON p.id = k.project_id JOIN users u ON u.id = k.owner_id
              WHERE k.token_id = $1 AND k.deleted_at IS NULL",
             params![token_id],
-            |row| Ok((key_view(row)?, TokenHash { id: row.get(11)?, mac: row.get(12)? })),
+            |row| Ok((key_view(row)?, TokenHash { id: row.get(18)?, mac: row.get(19)? })),
         )
     }
 
@@ -68,7 +83,8 @@ impl Reader<'_> {
         self.query(
             "-- keys_after
              SELECT k.id, k.project_id, k.name, k.owner_id, k.scopes, k.enabled, k.generation,
-                    k.created_at, k.last_used_at, p.name, u.name
+                    k.created_at, k.last_used_at, p.name, u.name, k.level, k.session_minutes,
+                    k.tools, k.rate, k.monthly, k.expires_at, k.revision
              FROM mcp_keys k JOIN projects p ON p.id = k.project_id JOIN users u ON u.id = k.owner_id
              WHERE k.project_id = $1 AND k.name > $2 AND k.deleted_at IS NULL
              ORDER BY k.name LIMIT $3",
@@ -84,8 +100,9 @@ impl Tx<'_> {
         self.execute(
             "-- insert_key
              INSERT INTO mcp_keys (id, project_id, name, owner_id, scopes, enabled, generation,
-                                   token_id, token_mac, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                                   token_id, token_mac, created_at, level, session_minutes, tools,
+                                   rate, monthly, expires_at, revision)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             params![
                 key.id.to_string(),
                 key.project.to_string(),
@@ -97,20 +114,37 @@ impl Tx<'_> {
                 token.id,
                 token.mac,
                 key.created_at.ms(),
+                key.settings.level.as_str(),
+                key.settings.session.minutes(),
+                tool_words(&key.settings.tools),
+                key.settings.rate.per_minute(),
+                key.settings.monthly.map(integer),
+                key.settings.expires_at.map(UnixTime::ms),
+                key.revision,
             ],
         )?;
         Ok(())
     }
 
-    /// Saves owner, scopes and whether the key is enabled.
+    /// Saves owner, scopes, settings and whether the key is enabled, and counts its revision on:
+    /// whoever holds an older one reads it anew.
     pub fn save_key(&mut self, key: &Key) -> Result<(), StoreError> {
         self.execute(
             "-- save_key
-             UPDATE mcp_keys SET owner_id = $1, scopes = $2, enabled = $3 WHERE id = $4",
+             UPDATE mcp_keys SET owner_id = $1, scopes = $2, enabled = $3, level = $4,
+                                 session_minutes = $5, tools = $6, rate = $7, monthly = $8,
+                                 expires_at = $9, revision = revision + 1
+             WHERE id = $10",
             params![
                 key.owner.to_string(),
                 scope_words(&key.scopes),
                 key.enabled,
+                key.settings.level.as_str(),
+                key.settings.session.minutes(),
+                tool_words(&key.settings.tools),
+                key.settings.rate.per_minute(),
+                key.settings.monthly.map(integer),
+                key.settings.expires_at.map(UnixTime::ms),
                 key.id.to_string(),
             ],
         )?;
@@ -161,14 +195,36 @@ fn key_view(row: &Row<'_>) -> rusqlite::Result<KeyView> {
             name: parsed(row, 2)?,
             owner: parsed(row, 3)?,
             scopes,
+            settings: settings(row)?,
             enabled: row.get(5)?,
             generation: row.get(6)?,
+            revision: row.get(17)?,
             created_at: time(row, 7)?,
             last_used_at: time_opt(row, 8)?,
         },
         project_name: row.get(9)?,
         owner_name: row.get(10)?,
     })
+}
+
+/// What is set for a key. A value that was never allowed is damage, and the key is not read.
+fn settings(row: &Row<'_>) -> rusqlite::Result<KeySettings> {
+    let (text, number) = (rusqlite::types::Type::Text, rusqlite::types::Type::Integer);
+    let tools = words(row, 13)?;
+    let monthly: Option<i64> = row.get(15)?;
+    Ok(KeySettings {
+        level: parsed(row, 11)?,
+        session: SessionTime::from_minutes(row.get(12)?).map_err(|e| unreadable(12, number, e))?,
+        tools: ToolList::parse(tools.iter().map(String::as_str))
+            .map_err(|e| unreadable(13, text, e))?,
+        rate: Rate::new(row.get(14)?).map_err(|e| unreadable(14, number, e))?,
+        monthly: monthly.map(|n| u64::try_from(n).map_err(|e| unreadable(15, number, e))).transpose()?,
+        expires_at: time_opt(row, 16)?,
+    })
+}
+
+fn tool_words(tools: &ToolList) -> String {
+    tools.names().collect::<Vec<_>>().join(" ")
 }
 
 fn scope_words(scopes: &Scopes) -> String {

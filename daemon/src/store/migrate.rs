@@ -8,7 +8,10 @@ use super::error::OpenError;
 pub(super) const APPLICATION_ID: i64 = 0x5643_4853;
 
 /// Each brings the schema from its index to the next.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_init.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_init.sql"),
+    include_str!("../../migrations/sqlite/0002_rules.sql"),
+];
 
 /// Applies what is missing, all of it or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {

@@ -1,41 +1,86 @@
 //! Projects.
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 use vouchsafe_core::id::ProjectId;
+use vouchsafe_core::project::Project;
 use vouchsafe_core::time::UnixTime;
 
 use super::StoreError;
-use super::sql::{Reader, Tx, parsed};
-
-/// The namespace that owns rules, secrets and keys.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Project {
-    /// Its id.
-    pub id: ProjectId,
-    /// Its name.
-    pub name: String,
-}
+use super::columns::time_opt;
+use super::sql::{Reader, Tx, integer, parsed, time, unreadable};
 
 impl Reader<'_> {
-    /// The project of that name.
+    /// The project of that name, archived or not.
     pub fn project_named(&self, name: &str) -> Result<Option<Project>, StoreError> {
         self.query_opt(
             "-- project_named
-             SELECT id, name FROM projects WHERE name = $1",
+             SELECT id, name, monthly, created_at, archived_at FROM projects WHERE name = $1",
             params![name],
-            |row| Ok(Project { id: parsed(row, 0)?, name: row.get(1)? }),
+            project,
+        )
+    }
+
+    /// The project of that id, archived or not.
+    pub fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError> {
+        self.query_opt(
+            "-- project
+             SELECT id, name, monthly, created_at, archived_at FROM projects WHERE id = $1",
+            params![id.to_string()],
+            project,
+        )
+    }
+
+    /// Every project by name, archived ones too.
+    pub fn projects(&self) -> Result<Vec<Project>, StoreError> {
+        self.query(
+            "-- projects
+             SELECT id, name, monthly, created_at, archived_at FROM projects ORDER BY name",
+            [],
+            project,
         )
     }
 }
 
 impl Tx<'_> {
     /// A new project.
-    pub fn insert_project(&mut self, project: &Project, at: UnixTime) -> Result<(), StoreError> {
+    pub fn insert_project(&mut self, project: &Project) -> Result<(), StoreError> {
         self.execute(
             "-- insert_project
-             INSERT INTO projects (id, name, created_at) VALUES ($1, $2, $3)",
-            params![project.id.to_string(), project.name, at.ms()],
+             INSERT INTO projects (id, name, monthly, created_at) VALUES ($1, $2, $3, $4)",
+            params![
+                project.id.to_string(),
+                project.name.as_str(),
+                project.monthly.map(integer),
+                project.created_at.ms(),
+            ],
         )?;
         Ok(())
     }
+
+    /// Saves a project's limit, and whether it is archived.
+    pub fn save_project(&mut self, project: &Project) -> Result<(), StoreError> {
+        self.execute(
+            "-- save_project
+             UPDATE projects SET monthly = $1, archived_at = $2 WHERE id = $3",
+            params![
+                project.monthly.map(integer),
+                project.archived_at.map(UnixTime::ms),
+                project.id.to_string(),
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+fn project(row: &Row<'_>) -> rusqlite::Result<Project> {
+    let monthly: Option<i64> = row.get(2)?;
+    let monthly = monthly
+        .map(|n| u64::try_from(n).map_err(|e| unreadable(2, rusqlite::types::Type::Integer, e)));
+    Ok(Project {
+        id: parsed(row, 0)?,
+        name: parsed(row, 1)?,
+        monthly: monthly.transpose()?,
+        created_at: time(row, 3)?,
+        archived_at: time_opt(row, 4)?,
+    })
 }

@@ -1,8 +1,8 @@
 //! Users, their groups, and the one valid token of each.
 
 use rusqlite::{Row, params};
-use vouchsafe_core::caller::{Role, Roles, UserRecord};
-use vouchsafe_core::id::UserId;
+use vouchsafe_core::caller::{ProjectRoles, Role, Roles, UserRecord};
+use vouchsafe_core::id::{ProjectId, UserId};
 use vouchsafe_core::policy::{Directory, Member};
 use vouchsafe_core::time::UnixTime;
 
@@ -28,7 +28,7 @@ impl Reader<'_> {
             params![name],
             user,
         )?;
-        user.map(|user| self.with_groups(user)).transpose()
+        user.map(|user| self.with_groups_and_roles(user)).transpose()
     }
 
     /// The user of that id.
@@ -39,7 +39,7 @@ impl Reader<'_> {
             params![id.to_string()],
             user,
         )?;
-        user.map(|user| self.with_groups(user)).transpose()
+        user.map(|user| self.with_groups_and_roles(user)).transpose()
     }
 
     /// The user whose valid token has that public id, and the token's hash.
@@ -54,7 +54,7 @@ impl Reader<'_> {
             params![token_id],
             |row| Ok((user(row)?, TokenHash { id: row.get(6)?, mac: row.get(7)? })),
         )?;
-        found.map(|(user, hash)| Ok((self.with_groups(user)?, hash))).transpose()
+        found.map(|(user, hash)| Ok((self.with_groups_and_roles(user)?, hash))).transpose()
     }
 
     /// Whether this is still the user's one valid token, and they are enabled; if so, the user.
@@ -70,7 +70,7 @@ impl Reader<'_> {
             params![id.to_string(), token_id],
             user,
         )?;
-        user.map(|user| self.with_groups(user)).transpose()
+        user.map(|user| self.with_groups_and_roles(user)).transpose()
     }
 
     /// Users by name, from after `after`.
@@ -82,11 +82,17 @@ impl Reader<'_> {
             params![after, limit],
             user,
         )?;
-        users.into_iter().map(|user| self.with_groups(user)).collect()
+        users.into_iter().map(|user| self.with_groups_and_roles(user)).collect()
     }
 
-    /// Everybody, as the rules see them.
-    pub fn directory(&self) -> Result<Directory, StoreError> {
+    /// Everybody, as the rules of a project see them.
+    pub fn directory(&self, project: ProjectId) -> Result<Directory, StoreError> {
+        let here = self.query(
+            "-- directory
+             SELECT user_id, roles FROM user_project_roles WHERE project_id = $1",
+            params![project.to_string()],
+            |row| Ok((parsed::<UserId>(row, 0)?, roles(&words(row, 1)?))),
+        )?;
         let groups = self.query(
             "-- directory
              SELECT user_id, name FROM user_groups ORDER BY user_id, name",
@@ -102,7 +108,10 @@ impl Reader<'_> {
         let members = users.into_iter().map(|user| Member {
             name: user.name.to_string(),
             enabled: user.enabled,
-            approves: user.roles.allow_any(&[Role::Approver]),
+            approves: user.roles.allow_any(&[Role::Approver])
+                || here
+                    .iter()
+                    .any(|(id, roles)| *id == user.id && roles.allow_any(&[Role::Approver])),
             groups: groups
                 .iter()
                 .filter(|(id, _)| *id == user.id)
@@ -112,12 +121,26 @@ impl Reader<'_> {
         Ok(Directory { members: members.collect() })
     }
 
-    fn with_groups(&self, mut user: UserRecord) -> Result<UserRecord, StoreError> {
+    fn with_groups_and_roles(&self, mut user: UserRecord) -> Result<UserRecord, StoreError> {
         user.groups = self.query(
-            "-- with_groups
+            "-- with_groups_and_roles
              SELECT name FROM user_groups WHERE user_id = $1 ORDER BY name",
             params![user.id.to_string()],
             |row| row.get(0),
+        )?;
+        user.project_roles = self.query(
+            "-- with_groups_and_roles
+             SELECT r.project_id, p.name, r.roles
+             FROM user_project_roles r JOIN projects p ON p.id = r.project_id
+             WHERE r.user_id = $1 ORDER BY p.name",
+            params![user.id.to_string()],
+            |row| {
+                Ok(ProjectRoles {
+                    project: parsed(row, 0)?,
+                    project_name: row.get(1)?,
+                    roles: roles(&words(row, 2)?),
+                })
+            },
         )?;
         Ok(user)
     }
@@ -140,10 +163,10 @@ impl Tx<'_> {
                 user.created_at.ms(),
             ],
         )?;
-        self.insert_groups(user)
+        self.insert_groups_and_roles(user)
     }
 
-    /// Saves roles, groups and whether the user is enabled.
+    /// Saves roles (those in projects, too), groups and whether the user is enabled.
     pub fn save_user(&mut self, user: &UserRecord) -> Result<(), StoreError> {
         self.execute(
             "-- save_user
@@ -155,7 +178,12 @@ impl Tx<'_> {
              DELETE FROM user_groups WHERE user_id = $1",
             params![user.id.to_string()],
         )?;
-        self.insert_groups(user)
+        self.execute(
+            "-- save_user
+             DELETE FROM user_project_roles WHERE user_id = $1",
+            params![user.id.to_string()],
+        )?;
+        self.insert_groups_and_roles(user)
     }
 
     /// Makes this the user's one valid token; none: they have none.
@@ -182,12 +210,19 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn insert_groups(&mut self, user: &UserRecord) -> Result<(), StoreError> {
+    fn insert_groups_and_roles(&mut self, user: &UserRecord) -> Result<(), StoreError> {
         for group in &user.groups {
             self.execute(
-                "-- insert_groups
+                "-- insert_groups_and_roles
                  INSERT INTO user_groups (user_id, name) VALUES ($1, $2)",
                 params![user.id.to_string(), group],
+            )?;
+        }
+        for there in user.project_roles.iter().filter(|there| there.roles != Roles::NONE) {
+            self.execute(
+                "-- insert_groups_and_roles
+                 INSERT INTO user_project_roles (user_id, project_id, roles) VALUES ($1, $2, $3)",
+                params![user.id.to_string(), there.project.to_string(), role_words(there.roles)],
             )?;
         }
         Ok(())
@@ -198,12 +233,18 @@ fn user(row: &Row<'_>) -> rusqlite::Result<UserRecord> {
     Ok(UserRecord {
         id: parsed(row, 0)?,
         name: parsed(row, 1)?,
-        roles: words(row, 2)?.iter().filter_map(|word| word.parse().ok()).collect::<Roles>(),
+        roles: roles(&words(row, 2)?),
+        project_roles: Vec::new(),
         groups: Vec::new(),
         enabled: row.get(3)?,
         created_at: time(row, 4)?,
         last_used_at: time_opt(row, 5)?,
     })
+}
+
+/// A word that is no role gives none.
+fn roles(words: &[String]) -> Roles {
+    words.iter().filter_map(|word| word.parse().ok()).collect()
 }
 
 fn role_words(roles: Roles) -> String {

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::caller::Claims;
 use crate::id::{ApprovalId, KeyId, ProjectId, SecretId, UserId};
-use crate::policy::Rule;
-use crate::resource::{Operation, Resource};
+use crate::policy::{Bind, Rule};
+use crate::resource::{Kind, Operation, Resource};
 use crate::text::Reason;
 use crate::time::{Deadline, UnixTime};
 
@@ -40,6 +40,9 @@ pub struct Ask {
     pub arguments: String,
     /// Why, in the agent's words.
     pub reason: Option<Reason>,
+    /// Which of the rule's kinds of reason the agent chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_kind: Option<String>,
     /// How long they would like it for.
     pub requested: Option<Duration>,
     /// When they asked.
@@ -52,16 +55,17 @@ pub struct Ask {
     pub history: History,
 }
 
-/// The key behind an ask.
+/// Who is behind an ask.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Asker {
-    /// The key.
-    pub key: KeyId,
-    /// Its name.
+    /// The key; none where no agent asks, but a person or the daemon itself: for a change of the
+    /// rules.
+    pub key: Option<KeyId>,
+    /// Its name; empty where there is none.
     pub key_name: String,
-    /// The user who answers for it.
-    pub owner: UserId,
-    /// That user's name.
+    /// The user who answers for it; none where nobody knows whose doing it is.
+    pub owner: Option<UserId>,
+    /// That user's name; empty where there is none.
     pub owner_name: String,
     /// How the client presents itself.
     pub claims: Claims,
@@ -99,6 +103,10 @@ pub struct ApprovalDigest([u8; 32]);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct JoinKey([u8; 32]);
 
+/// SHA-256 over canonical arguments: what an approved call is bound to.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct ArgumentsHash([u8; 32]);
+
 /// A text that is no digest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("a digest is 64 hexadecimal digits")]
@@ -119,6 +127,7 @@ impl Ask {
             "project": self.project,
             "purpose": "vouchsafe/v1/approval",
             "reason": self.reason,
+            "reason_kind": self.reason_kind,
             "requested_ms": self.requested.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
             "rule_set": self.rule_set,
         })))
@@ -134,6 +143,13 @@ impl Ask {
             "operation": self.operation,
             "purpose": "vouchsafe/v1/join",
         })))
+    }
+
+    /// The arguments that the approval of an item is bound to; none where any will do.
+    pub fn binding(&self, item: usize) -> Option<ArgumentsHash> {
+        let item = self.items.get(item)?;
+        let bound = item.resource.kind() != Kind::Secrets && item.rule.bind == Bind::Arguments;
+        bound.then(|| ArgumentsHash::of(&self.arguments))
     }
 
     /// The place of this resource among the items.
@@ -160,6 +176,40 @@ impl ApprovalDigest {
         let mut short = BASE32_NOPAD.encode(&self.0).to_ascii_lowercase();
         short.truncate(10);
         short
+    }
+}
+
+impl ArgumentsHash {
+    /// The hash of arguments in their canonical form (RFC 8785).
+    pub fn of(canonical: &str) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest(&SHA256, canonical.as_bytes()).as_ref());
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for ArgumentsHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for ArgumentsHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for ArgumentsHash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ArgumentsHash {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let digest: ApprovalDigest = Deserialize::deserialize(deserializer)?;
+        Ok(Self(digest.0))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ask::{ApprovalDigest, Ask};
-use super::{Approval, Approved, Denied, Granted, Limits, Pending};
+use super::{Approval, Approved, Denied, Granted, How, Limits, Pending};
 use crate::id::UserId;
 use crate::policy::{Directory, Rule, eligible};
 use crate::resource::Resource;
@@ -50,7 +50,7 @@ pub struct Narrowing {
     pub duration: Option<Duration>,
     /// This many uses at most.
     pub uses: Option<u32>,
-    /// Good for one use, or for a lease.
+    /// Good for one use, for a lease, or for a session.
     pub kind: GrantKind,
     /// Only these resources; empty: all of them.
     pub only: BTreeSet<Resource>,
@@ -65,6 +65,9 @@ pub enum GrantKind {
     /// Until the lease ends.
     #[default]
     Lease,
+    /// Until the lease ends, and again without asking for the key's session time: the same rule and
+    /// operation. Only where the rule allows it, and where everybody who approved says so.
+    Session,
 }
 
 /// How far one rule's quorum has come.
@@ -72,13 +75,22 @@ pub enum GrantKind {
 pub struct Progress {
     /// The rule.
     pub rule: String,
-    /// Who may answer by it, as the rule names them.
-    pub approvers: Vec<String>,
-    /// How many different people it needs.
-    pub quorum: u32,
+    /// Each kind of people it asks, in the rule's order; all of them are needed.
+    pub factors: Vec<FactorProgress>,
     /// Whether the key's owner may be one of them.
     pub self_approval: bool,
-    /// How many have approved.
+    /// Who may answer as well, since nobody did in time; as the rule names them.
+    pub also: Vec<String>,
+}
+
+/// How far one factor of a quorum has come.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FactorProgress {
+    /// Who may answer, as the rule names them.
+    pub from: Vec<String>,
+    /// How many different people it needs.
+    pub count: u32,
+    /// How many have approved, each of them counted once over all factors.
     pub met: u32,
 }
 
@@ -111,6 +123,12 @@ pub enum VoteError {
     /// The time to answer is over.
     #[error("the approval has expired")]
     Expired,
+    /// Everything is stopped, and with it the clock of this approval. A denial is taken.
+    #[error("it is stopped, and nothing is approved until somebody resumes")]
+    Stopped,
+    /// Somebody would have it remembered, and a rule does not allow that.
+    #[error("the rule `{0}` does not let an approval be remembered for a session")]
+    NotRemembered(String),
     /// The voter saw something else.
     #[error("the answer was given on something other than what is asked")]
     Stale,
@@ -143,36 +161,99 @@ pub(super) fn cast(
     people: &Directory,
     now: &Now,
 ) -> Result<Approval, VoteError> {
-    if pending.ask.deadline.passed(now) {
+    if pending.is_over(now) {
         return Err(VoteError::Expired);
     }
     if vote.digest != pending.ask.digest() {
         return Err(VoteError::Stale);
     }
+    let waited = pending.waited(now);
     match &vote.ballot {
         Ballot::Deny => {
-            check_denier(&pending, &vote, people)?;
+            check_denier(&pending, &vote, people, waited)?;
             Ok(deny(pending, vote))
         }
         Ballot::Approve(narrowing) => {
-            if let Standing::MayNot(bar) = standing(&pending, &vote.voter_name, people) {
+            if let Standing::MayNot(bar) = standing(&pending, &vote.voter_name, people, waited) {
                 return Err(VoteError::Barred(bar));
             }
-            check_narrowing(&pending.ask, &vote.voter_name, narrowing, people)?;
+            if pending.is_stopped() {
+                return Err(VoteError::Stopped);
+            }
+            let electorate = Electorate { ask: &pending.ask, people, waited };
+            check_narrowing(&electorate, &vote.voter_name, narrowing)?;
             approve(pending, vote, people, now)
         }
     }
 }
 
-pub(super) fn standing(pending: &Pending, name: &str, people: &Directory) -> Standing {
+/// Who counts for what: the people there are, and how long the ask has waited.
+#[derive(Clone, Copy)]
+struct Electorate<'a> {
+    ask: &'a Ask,
+    people: &'a Directory,
+    waited: Duration,
+}
+
+impl<'a> Electorate<'a> {
+    /// Whether this person's yes counts by this rule: named by it, in good standing, and not the
+    /// owner of the key that asks unless the rule allows it.
+    fn counts(&self, rule: &Rule, name: &str) -> bool {
+        let owner = self.ask.asker.owner_name == name;
+        rule.quorum().is_some_and(|quorum| !owner || quorum.self_approval)
+            && self.is_named(rule, name)
+    }
+
+    fn is_named(&self, rule: &Rule, name: &str) -> bool {
+        rule.quorum().is_some_and(|quorum| quorum.names(name, self.people))
+            || rule.quorum().is_some()
+                && eligible(rule.also_asked(self.waited), self.people).contains(name)
+    }
+
+    /// The approving votes that count for an item, with the limits each set.
+    fn approvers_of(&self, index: usize, votes: &'a [Vote]) -> Vec<(&'a str, &'a Narrowing)> {
+        let Some(item) = self.ask.items.get(index) else { return Vec::new() };
+        let approving = votes.iter().filter_map(|vote| match &vote.ballot {
+            Ballot::Approve(narrowing) => Some((vote.voter_name.as_str(), narrowing)),
+            Ballot::Deny => None,
+        });
+        approving
+            .filter(|(name, narrowing)| {
+                let chosen = narrowing.only.is_empty() || narrowing.only.contains(&item.resource);
+                chosen && self.counts(&item.rule, name)
+            })
+            .collect()
+    }
+
+    /// Whether somebody who has a say in an item left it out.
+    fn is_dropped(&self, index: usize, votes: &[Vote]) -> bool {
+        let Some(item) = self.ask.items.get(index) else { return true };
+        votes.iter().any(|vote| match &vote.ballot {
+            Ballot::Approve(narrowing) => {
+                !narrowing.only.is_empty()
+                    && !narrowing.only.contains(&item.resource)
+                    && self.counts(&item.rule, &vote.voter_name)
+            }
+            Ballot::Deny => false,
+        })
+    }
+}
+
+pub(super) fn standing(
+    pending: &Pending,
+    name: &str,
+    people: &Directory,
+    waited: Duration,
+) -> Standing {
     if pending.votes.iter().any(|vote| vote.voter_name == name) {
         return Standing::MayNot(Bar::AlreadyVoted);
     }
     let ask = &pending.ask;
-    if ask.items.iter().any(|item| counts(ask, &item.rule, name, people)) {
+    let electorate = Electorate { ask, people, waited };
+    if ask.items.iter().any(|item| electorate.counts(&item.rule, name)) {
         return Standing::MayVote;
     }
-    let named = ask.items.iter().any(|item| is_named(&item.rule, name, people));
+    let named = ask.items.iter().any(|item| electorate.is_named(&item.rule, name));
     if named || ask.asker.owner_name == name {
         Standing::MayNot(Bar::OwnRequest)
     } else {
@@ -180,8 +261,12 @@ pub(super) fn standing(pending: &Pending, name: &str, people: &Directory) -> Sta
     }
 }
 
-/// How far each rule's quorum has come with these votes.
-pub fn progress(ask: &Ask, votes: &[Vote], people: &Directory) -> Vec<Progress> {
+/// How far each rule's quorum has come with these votes, when the ask has waited so long.
+pub fn progress(ask: &Ask, votes: &[Vote], people: &Directory, waited: Duration) -> Vec<Progress> {
+    let electorate = Electorate { ask, people, waited };
+    let named = |who: &[crate::policy::ApproverRef]| {
+        who.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
     let mut all: Vec<Progress> = Vec::new();
     for (index, item) in ask.items.iter().enumerate() {
         let rule = &item.rule;
@@ -189,24 +274,41 @@ pub fn progress(ask: &Ask, votes: &[Vote], people: &Directory) -> Vec<Progress> 
         if all.iter().any(|progress| progress.rule == rule.name.as_str()) {
             continue;
         }
-        let met = approvers_of(ask, index, votes, people).count();
+        let voters: Vec<_> =
+            electorate.approvers_of(index, votes).into_iter().map(|(name, _)| name).collect();
+        let also = rule.also_asked(waited);
+        let filled = quorum.filled(&voters, also, people);
+        let factors = quorum.factors.iter().zip(filled).map(|(factor, met)| FactorProgress {
+            from: named(&factor.from),
+            count: factor.count,
+            met,
+        });
         all.push(Progress {
             rule: rule.name.to_string(),
-            approvers: quorum.approvers.iter().map(ToString::to_string).collect(),
-            quorum: quorum.count,
+            factors: factors.collect(),
             self_approval: quorum.self_approval,
-            met: u32::try_from(met).unwrap_or(u32::MAX),
+            also: named(also),
         });
     }
     all
 }
 
 /// A denial is safe: the key's owner may give one too, if a rule names them.
-fn check_denier(pending: &Pending, vote: &Vote, people: &Directory) -> Result<(), VoteError> {
-    match standing(pending, &vote.voter_name, people) {
+fn check_denier(
+    pending: &Pending,
+    vote: &Vote,
+    people: &Directory,
+    waited: Duration,
+) -> Result<(), VoteError> {
+    let electorate = Electorate { ask: &pending.ask, people, waited };
+    match standing(pending, &vote.voter_name, people, waited) {
         Standing::MayVote => Ok(()),
         Standing::MayNot(Bar::OwnRequest)
-            if pending.ask.items.iter().any(|i| is_named(&i.rule, &vote.voter_name, people)) =>
+            if pending
+                .ask
+                .items
+                .iter()
+                .any(|item| electorate.is_named(&item.rule, &vote.voter_name)) =>
         {
             Ok(())
         }
@@ -215,7 +317,7 @@ fn check_denier(pending: &Pending, vote: &Vote, people: &Directory) -> Result<()
 }
 
 fn deny(pending: Pending, vote: Vote) -> Approval {
-    let Pending { ask, mut votes } = pending;
+    let Pending { ask, mut votes, .. } = pending;
     let denied = Denied {
         by: vote.voter_name.clone(),
         reason: vote.reason.clone(),
@@ -230,19 +332,31 @@ fn deny(pending: Pending, vote: Vote) -> Approval {
 }
 
 fn check_narrowing(
-    ask: &Ask,
+    electorate: &Electorate<'_>,
     voter: &str,
     narrowing: &Narrowing,
-    people: &Directory,
 ) -> Result<(), VoteError> {
+    let ask = electorate.ask;
     for resource in &narrowing.only {
         let item = ask.position(resource).and_then(|index| ask.items.get(index));
         let item = item.ok_or_else(|| VoteError::NotAsked(resource.clone()))?;
-        if !counts(ask, &item.rule, voter, people) {
+        if !electorate.counts(&item.rule, voter) {
             return Err(VoteError::NotYours(resource.clone()));
         }
     }
-    let limits = ask.items.iter().map(|item| Limits::of(&item.rule, ask.requested));
+    if narrowing.kind == GrantKind::Session {
+        let chosen = ask.items.iter().filter(|item| {
+            narrowing.only.is_empty() || narrowing.only.contains(&item.resource)
+        });
+        let mut chosen = chosen.filter(|item| electorate.counts(&item.rule, voter));
+        if let Some(item) = chosen.find(|item| !item.rule.remember) {
+            return Err(VoteError::NotRemembered(item.rule.name.to_string()));
+        }
+    }
+    let limits = ask
+        .items
+        .iter()
+        .map(|item| Limits::approved(&item.rule, ask.operation, ask.requested));
     if let Some(duration) = narrowing.duration {
         let longest = limits.clone().map(|limits| limits.duration).max().unwrap_or_default();
         if duration > longest {
@@ -267,94 +381,53 @@ fn approve(
     people: &Directory,
     now: &Now,
 ) -> Result<Approval, VoteError> {
-    let Pending { ask, mut votes } = pending;
-    votes.push(vote);
+    let waited = pending.waited(now);
+    let mut pending = pending;
+    pending.votes.push(vote);
     let mut granted = Vec::new();
     let mut open = 0_usize;
+    let Pending { ask, votes, .. } = &pending;
+    let electorate = Electorate { ask, people, waited };
     for (index, item) in ask.items.iter().enumerate() {
-        if is_dropped(&ask, index, &votes, people) {
+        if electorate.is_dropped(index, votes) {
             continue;
         }
-        let narrowings: Vec<_> = approvers_of(&ask, index, &votes, people).collect();
+        let approvers = electorate.approvers_of(index, votes);
+        let names: Vec<_> = approvers.iter().map(|(name, _)| *name).collect();
+        let also = item.rule.also_asked(waited);
         // A rule that asks nobody has no part in an ask; if it had, nobody could answer it.
-        let needed = item.rule.quorum().map_or(usize::MAX, |quorum| {
-            usize::try_from(quorum.count.max(1)).unwrap_or(usize::MAX)
-        });
-        if narrowings.len() < needed {
+        let enough = item.rule.quorum().is_some_and(|quorum| quorum.is_met(&names, also, people));
+        if !enough {
             open += 1;
             continue;
         }
-        let limits = Limits::of(&item.rule, ask.requested);
-        let limits = narrowings.into_iter().fold(limits, Limits::narrowed);
+        let limits = Limits::approved(&item.rule, ask.operation, ask.requested);
+        let limits = Limits { remember: item.rule.remember, ..limits };
+        let narrowings = approvers.into_iter().map(|(_, narrowing)| narrowing);
+        let limits = narrowings.fold(limits, Limits::narrowed);
         granted.push(Granted { item: index, limits });
     }
     if open > 0 {
-        return Ok(Approval::Pending(Pending { ask, votes }));
+        return Ok(Approval::Pending(pending));
     }
     if granted.is_empty() {
         return Err(VoteError::NothingInCommon);
     }
-    Ok(Approval::Approved(Approved { ask, votes, granted, at: now.wall }))
+    let Pending { ask, votes, .. } = pending;
+    Ok(Approval::Approved(Approved { ask, votes, granted, how: How::People, at: now.wall }))
 }
 
 impl Limits {
     /// Never longer, never more.
     fn narrowed(self, by: &Narrowing) -> Self {
-        let once = self.once || by.kind == GrantKind::Once;
-        let uses = match (self.uses, by.uses) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
         let duration = by.duration.map_or(self.duration, |d| d.min(self.duration));
-        Self {
+        self.within(&Self {
             duration,
             // A length that an approver chose is what renewals may reach, too.
-            max: by.duration.map_or(self.max, |_| self.max.min(duration)),
-            uses: if once { Some(1) } else { uses },
-            once,
-        }
+            max: by.duration.map_or(self.max, |_| duration),
+            uses: by.uses,
+            once: by.kind == GrantKind::Once,
+            remember: by.kind == GrantKind::Session,
+        })
     }
-}
-
-/// The approving votes that count for an item, with the limits each set.
-fn approvers_of<'a>(
-    ask: &'a Ask,
-    index: usize,
-    votes: &'a [Vote],
-    people: &'a Directory,
-) -> impl Iterator<Item = &'a Narrowing> {
-    let item = ask.items.get(index);
-    votes.iter().filter_map(move |vote| match &vote.ballot {
-        Ballot::Approve(narrowing) => {
-            let item = item?;
-            let chosen = narrowing.only.is_empty() || narrowing.only.contains(&item.resource);
-            (chosen && counts(ask, &item.rule, &vote.voter_name, people)).then_some(narrowing)
-        }
-        Ballot::Deny => None,
-    })
-}
-
-/// Whether somebody who has a say in an item left it out.
-fn is_dropped(ask: &Ask, index: usize, votes: &[Vote], people: &Directory) -> bool {
-    let Some(item) = ask.items.get(index) else { return true };
-    votes.iter().any(|vote| match &vote.ballot {
-        Ballot::Approve(narrowing) => {
-            !narrowing.only.is_empty()
-                && !narrowing.only.contains(&item.resource)
-                && counts(ask, &item.rule, &vote.voter_name, people)
-        }
-        Ballot::Deny => false,
-    })
-}
-
-/// Whether this person's yes counts by this rule: named by it, in good standing, and not the
-/// owner of the key that asks unless the rule allows it.
-fn counts(ask: &Ask, rule: &Rule, name: &str, people: &Directory) -> bool {
-    let owner = ask.asker.owner_name == name;
-    rule.quorum().is_some_and(|quorum| !owner || quorum.self_approval)
-        && is_named(rule, name, people)
-}
-
-fn is_named(rule: &Rule, name: &str, people: &Directory) -> bool {
-    rule.quorum().is_some_and(|quorum| eligible(&quorum.approvers, people).contains(name))
 }

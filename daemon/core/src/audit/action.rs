@@ -30,10 +30,30 @@ actions! {
     APPROVAL_DENIED = "approval.denied";
     /// Nobody answered in time.
     APPROVAL_EXPIRED = "approval.expired";
+    /// The rule's own conditions, or a session, approved it without a person.
+    APPROVAL_AUTOMATIC = "approval.automatic";
+    /// People were reminded that it waits.
+    APPROVAL_REMINDED = "approval.reminded";
+    /// More people may answer it from now on.
+    APPROVAL_ESCALATED = "approval.escalated";
     /// Who asked took it back.
     APPROVAL_WITHDRAWN = "approval.withdrawn";
     /// A lease began.
     LEASE_ISSUED = "lease.issued";
+    /// A lease began that people would have been asked for, were the rule in force.
+    LEASE_OBSERVED = "lease.observed";
+    /// What an approver approved for a session began.
+    SESSION_STARTED = "session.started";
+    /// A session ended before its time.
+    SESSION_ENDED = "session.ended";
+    /// Somebody took a lease without asking, in an emergency.
+    GLASS_BROKEN = "glass.broken";
+    /// Another person looked at that.
+    GLASS_REVIEWED = "glass.reviewed";
+    /// Leases were stopped.
+    LEASES_STOPPED = "leases.stopped";
+    /// A stop was taken back.
+    LEASES_RESUMED = "leases.resumed";
     /// A lease was made longer.
     LEASE_RENEWED = "lease.renewed";
     /// Its holder gave a lease back.
@@ -66,6 +86,14 @@ actions! {
     KEY_REGENERATED = "key.regenerated";
     /// An MCP key was deleted.
     KEY_DELETED = "key.deleted";
+    /// A project was made.
+    PROJECT_CREATED = "project.created";
+    /// A project's limits were changed.
+    PROJECT_UPDATED = "project.updated";
+    /// A project was put away.
+    PROJECT_ARCHIVED = "project.archived";
+    /// A project was taken back into use.
+    PROJECT_RESTORED = "project.restored";
     /// A user was made.
     USER_CREATED = "user.created";
     /// A user's roles or groups were changed.
@@ -80,6 +108,10 @@ actions! {
     POLICY_LOADED = "policy.loaded";
     /// Rules were not put in force.
     POLICY_REFUSED = "policy.refused";
+    /// Changed rules wait for an approval.
+    POLICY_HELD = "policy.held";
+    /// A candidate set was run against the asks in the log.
+    POLICY_REPLAYED = "policy.replayed";
     /// Rules were tried without being put in force.
     POLICY_CHECKED = "policy.checked";
     /// The log was searched.

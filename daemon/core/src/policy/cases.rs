@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::directory::ApproverRef;
+use super::quorum::Quorum;
 use super::read;
 use super::rule::Rule;
 use super::set::{RuleSet, Verdict};
@@ -139,8 +140,8 @@ impl Fact {
                 (Some(_), Some(_)) => "ask".to_owned(),
             },
             Self::Rule => or_none(verdict.decided_by()),
-            Self::Approvers => or_none(quorum.map(|quorum| joined(&quorum.approvers))),
-            Self::Quorum => or_none(quorum.map(|quorum| quorum.count)),
+            Self::Approvers => or_none(quorum.map(|quorum| joined(&quorum.approvers()))),
+            Self::Quorum => or_none(quorum.map(Quorum::people)),
             Self::RequireReason => or_none(ruled.map(|rule| rule.require_reason)),
             Self::MinReasonLength => or_none(ruled.map(|rule| rule.min_reason_length)),
             Self::LeaseDefault => or_none(ruled.map(|rule| format_duration(rule.lease.default))),
@@ -206,7 +207,7 @@ fn expected(fields: &mut Fields<'_, '_, '_>) -> Result<Vec<(Fact, String)>, Repo
     let approvers = approvers.map(|approvers| {
         approvers.map(|mut approvers| {
             approvers.sort();
-            joined(&approvers)
+            joined(&approvers.iter().collect::<Vec<_>>())
         })
     });
     let mut read = |fact: Fact, read: fn(Value<'_, '_>) -> Result<String, Wrong>| {
@@ -273,7 +274,7 @@ fn parsed<T: std::str::FromStr<Err: fmt::Display>>(
     text.parse().map_err(|error: T::Err| wrong(error.to_string(), mend))
 }
 
-fn joined(approvers: &[ApproverRef]) -> String {
+fn joined(approvers: &[&ApproverRef]) -> String {
     approvers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 

@@ -18,6 +18,6 @@ pub const PENDING_FOR: Duration = Duration::from_hours(1);
 pub const fn operations(kind: Kind) -> Operations {
     match kind {
         Kind::Secrets => Operations::of(&[Operation::List, Operation::Use, Operation::Read]),
-        Kind::Tools | Kind::Audit => kind.operations(),
+        Kind::Tools | Kind::Audit | Kind::Policy => kind.operations(),
     }
 }

@@ -8,7 +8,8 @@ use toml::de::DeValue;
 use super::defaults;
 use super::directory::{ApproverRef, Directory, Member, eligible};
 use super::parse::Options;
-use super::rule::{Asks, Denial, LeaseTerms, Quorum, Rule, RuleName};
+use super::quorum::{Factor, Quorum};
+use super::rule::{Asks, Bind, Denial, LeaseTerms, Mode, Rule, RuleName};
 use super::set::{AnyRule, Placed};
 use super::source::{Fields, Given, Reported, Source, Value, Wrong, echo, truth, wrong};
 use crate::resource::{Kind, Operation, Operations, Pattern};
@@ -130,10 +131,19 @@ fn allowing(
         resource,
         operations,
         asks: asks?,
+        mode: Mode::Enforce,
+        auto_approve: None,
         require_reason,
         min_reason_length,
+        reason_pattern: None,
+        reason_kinds: Vec::new(),
         lease: lease?,
         pending_for: pending_for?.unwrap_or(defaults::PENDING_FOR),
+        escalation: None,
+        remind_every: None,
+        remember: false,
+        bind: Bind::Arguments,
+        break_glass: Vec::new(),
         follow_rotation: follow_rotation?.unwrap_or(false),
     })
 }
@@ -256,7 +266,7 @@ fn quorum(
         return Err(fields.report_at("quorum", wrong(message, mend)));
     }
     let self_approval = self_approval?.unwrap_or(false) || options.self_approval_everywhere;
-    Ok(Quorum { approvers, count, self_approval })
+    Ok(Quorum { factors: vec![Factor { from: approvers, count }], self_approval })
 }
 
 fn approver(value: Value<'_, '_>, directory: &Directory) -> Result<ApproverRef, Wrong> {

@@ -8,7 +8,10 @@ use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::conditions::Conditions;
 use super::directory::ApproverRef;
+use super::quorum::Quorum;
+use super::regexp::Regexp;
 use crate::resource::{Operations, Pattern};
 use crate::text::{self, Reason};
 
@@ -26,17 +29,44 @@ pub struct Rule {
     pub operations: Operations,
     /// Whether people are asked, and whom.
     pub asks: Asks,
+    /// Whether it is in force, or only watched.
+    #[serde(default)]
+    pub mode: Mode,
+    /// When an ask is approved without a person.
+    #[serde(default)]
+    pub auto_approve: Option<Conditions>,
     /// Whether an ask must give a reason.
     pub require_reason: bool,
     /// How many visible characters the reason must have; 0 where none is required.
     pub min_reason_length: u32,
+    /// What the reason must look like.
+    #[serde(default)]
+    pub reason_pattern: Option<ReasonPattern>,
+    /// The kinds of reason the agent must choose from; empty: it need not choose.
+    #[serde(default)]
+    pub reason_kinds: Vec<String>,
     /// What leases under it are good for.
     pub lease: LeaseTerms,
     /// How long an ask waits for an answer.
     #[serde(with = "ms", rename = "pending_for_ms")]
     pub pending_for: Duration,
+    /// Who may answer as well where nobody has for a while.
+    #[serde(default)]
+    pub escalation: Option<Escalation>,
+    /// How often people are reminded while an ask waits.
+    #[serde(default, with = "ms_opt", rename = "remind_every_ms")]
+    pub remind_every: Option<Duration>,
+    /// Whether an approver may have the same approved for the key's session time.
+    #[serde(default)]
+    pub remember: bool,
+    /// What an approved call is bound to; it matters for what has arguments.
+    #[serde(default)]
+    pub bind: Bind,
     /// Whether a lease goes on with the next version of a secret after a rotation.
     pub follow_rotation: bool,
+    /// Who may have a lease at once in an emergency, to be reviewed afterwards; sorted.
+    #[serde(default)]
+    pub break_glass: Vec<ApproverRef>,
 }
 
 /// Whether a rule asks people.
@@ -47,17 +77,49 @@ pub enum Asks {
     Nobody,
     /// `approval = "required"`.
     People(Quorum),
+    /// `approval = "level"`: these people, where the key's level asks.
+    Level(Quorum),
 }
 
-/// Whom a rule asks, and how many of them must say yes.
+/// Whether a rule is in force.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It is.
+    #[default]
+    Enforce,
+    /// It is judged, what it would have asked is logged, and nobody is asked.
+    Observe,
+}
+
+/// What an approved call is bound to.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bind {
+    /// The hash of its canonical arguments, and one call.
+    #[default]
+    Arguments,
+    /// The tool alone: any arguments, as long as the lease lasts.
+    Tool,
+}
+
+/// What a reason must look like.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Quorum {
-    /// Any of these may answer; sorted, each once.
-    pub approvers: Vec<ApproverRef>,
-    /// How many different people must say yes.
-    pub count: u32,
-    /// Whether the owner of the asking key counts as well.
-    pub self_approval: bool,
+pub struct ReasonPattern {
+    /// A regular expression that must match somewhere in the reason.
+    pub regex: Regexp,
+    /// What to write instead, for whoever has not.
+    pub hint: String,
+}
+
+/// Who may answer as well, after a while.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Escalation {
+    /// After the ask has waited so long; shorter than the ask's whole time.
+    #[serde(with = "ms", rename = "after_ms")]
+    pub after: Duration,
+    /// These; sorted, each once.
+    pub to: Vec<ApproverRef>,
 }
 
 /// What a lease is good for.
@@ -98,13 +160,30 @@ pub struct RuleNameError;
 pub struct RuleDigest([u8; 32]);
 
 /// An ask whose reason does not do for the rule.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the rule asks for a reason of at least {min} visible characters, and this one has {has}")]
-pub struct ReasonNeeded {
-    /// How many visible characters there must be.
-    pub min: u32,
-    /// How many there are.
-    pub has: usize,
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ReasonNeeded {
+    /// There is none, or too little of it.
+    #[error(
+        "the rule asks for a reason of at least {min} visible characters, and this one has {has}"
+    )]
+    Short {
+        /// How many visible characters there must be.
+        min: u32,
+        /// How many there are.
+        has: usize,
+    },
+    /// It is not of the form that the rule asks for.
+    #[error("the rule asks for a reason of another form: {hint}")]
+    Form {
+        /// What to write, in the rule's words.
+        hint: String,
+    },
+    /// It is of none of the rule's kinds.
+    #[error("the rule asks for `reason_kind`, one of: {}", .kinds.join(", "))]
+    Kind {
+        /// The kinds.
+        kinds: Vec<String>,
+    },
 }
 
 /// The longest name, in characters.
@@ -112,24 +191,51 @@ const NAME_CHARS_MAX: usize = 80;
 
 impl Rule {
     /// Whether this reason, or none, does for an ask under the rule.
-    pub fn check_reason(&self, reason: Option<&Reason>) -> Result<(), ReasonNeeded> {
+    pub fn check_reason(
+        &self,
+        reason: Option<&Reason>,
+        kind: Option<&str>,
+    ) -> Result<(), ReasonNeeded> {
+        if !self.reason_kinds.is_empty()
+            && !kind.is_some_and(|kind| self.reason_kinds.iter().any(|known| known == kind))
+        {
+            return Err(ReasonNeeded::Kind { kinds: self.reason_kinds.clone() });
+        }
         if !self.require_reason {
             return Ok(());
         }
         let min = self.min_reason_length.max(1);
         let has = reason.map_or(0, Reason::length);
         if has < usize::try_from(min).unwrap_or(usize::MAX) {
-            return Err(ReasonNeeded { min, has });
+            return Err(ReasonNeeded::Short { min, has });
         }
-        Ok(())
+        match &self.reason_pattern {
+            Some(pattern) if !reason.is_some_and(|reason| pattern.regex.matches(reason.original())) => {
+                Err(ReasonNeeded::Form { hint: pattern.hint.clone() })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
-    /// Whom it asks; nothing where it asks nobody.
+    /// Whom it asks; nothing where it asks nobody, whatever the circumstances.
     pub const fn quorum(&self) -> Option<&Quorum> {
         match &self.asks {
             Asks::Nobody => None,
-            Asks::People(quorum) => Some(quorum),
+            Asks::People(quorum) | Asks::Level(quorum) => Some(quorum),
         }
+    }
+
+    /// Who may answer as well once an ask has waited so long.
+    pub fn also_asked(&self, waited: Duration) -> &[ApproverRef] {
+        match &self.escalation {
+            Some(escalation) if waited >= escalation.after => &escalation.to,
+            Some(_) | None => &[],
+        }
+    }
+
+    /// Whether it is judged without being in force.
+    pub fn is_observed(&self) -> bool {
+        self.mode == Mode::Observe
     }
 
     /// The digest of what it means.
@@ -217,6 +323,26 @@ pub(super) fn sha256_of_canonical(value: &serde_json::Value) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, &bytes).as_ref());
     hash
+}
+
+/// Durations that may be missing, as whole milliseconds.
+mod ms_opt {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.map(|value| u64::try_from(value.as_millis()).unwrap_or(u64::MAX)).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(from)?.map(Duration::from_millis))
+    }
 }
 
 /// Durations as whole milliseconds.

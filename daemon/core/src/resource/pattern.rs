@@ -253,6 +253,7 @@ fn parse(text: &str) -> Result<Pattern, PatternFault> {
         Kind::Secrets if fixed < least && !open => Err(Fault::Segments.into()),
         Kind::Tools if fixed > most || (fixed < least && !open) => Err(Fault::Tool.into()),
         Kind::Audit if !pattern.parts.is_empty() => Err(Fault::Audit.into()),
+        Kind::Policy => Err(Fault::Policy.into()),
         Kind::Secrets | Kind::Tools | Kind::Audit => Ok(pattern),
     }
 }

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use vouchsafe_core::approval::{
-    Approval, ApprovalDigest, Ask, Asker, Ballot, GrantKind, ITEMS_MAX, Item, Narrowing, Progress,
-    Status, Vote,
+    Approval, ApprovalDigest, Ask, Asker, Ballot, GrantKind, How, ITEMS_MAX, Item, Narrowing,
+    Progress, Status, Vote,
 };
 use vouchsafe_core::caller::Transport;
+use vouchsafe_core::policy::Outcome;
 use vouchsafe_core::text::{self, Reason};
 use vouchsafe_proto::v1;
 
@@ -72,10 +73,19 @@ pub(in crate::grpc) fn vote_command(request: v1::VoteRequest) -> Taken<VoteComma
 
 /// An approval as people see it.
 pub(in crate::grpc) fn approval(view: &ApprovalView) -> v1::Approval {
-    let ApprovalView { approval, leases, progress, may_vote } = view;
+    let ApprovalView { approval, leases, progress, may_vote, .. } = view;
     let ask = approval.ask();
     let reason = ask.reason.as_ref().map(Reason::shown);
     let digest = ask.digest();
+    let (expires_at, stopped, reminders) = match approval {
+        Approval::Pending(pending) => {
+            (pending.deadline().wall, pending.is_stopped(), pending.told.reminders)
+        }
+        Approval::Approved(_)
+        | Approval::Denied(_)
+        | Approval::Expired(_)
+        | Approval::Withdrawn(_) => (ask.deadline.wall, false, 0),
+    };
     v1::Approval {
         id: ask.id.to_string(),
         project: ask.project_name.clone(),
@@ -88,11 +98,11 @@ pub(in crate::grpc) fn approval(view: &ApprovalView) -> v1::Approval {
         reason: reason.map(|reason| reason.text).unwrap_or_default(),
         requested_duration: ask.requested.map(duration_out),
         created_at: Some(time_out(ask.asked_at)),
-        expires_at: Some(time_out(ask.deadline.wall)),
+        expires_at: Some(time_out(expires_at)),
         settled_at: approval.settled_at().map(time_out),
         digest: digest.to_string(),
         short_digest: digest.short(),
-        requirements: progress.iter().map(requirement).collect(),
+        requirements: progress.iter().map(|progress| requirement(progress, approval)).collect(),
         votes: approval.votes().iter().map(vote).collect(),
         outcome_reason: shown(&approval.outcome_reason()),
         lease_ids: leases.iter().map(ToString::to_string).collect(),
@@ -100,6 +110,46 @@ pub(in crate::grpc) fn approval(view: &ApprovalView) -> v1::Approval {
         history: Some(history(ask)),
         may_vote: may_vote.is_ok() && matches!(approval, Approval::Pending(_)),
         may_not_vote_because: may_vote.as_ref().err().cloned().unwrap_or_default(),
+        reason_kind: ask.reason_kind.clone().unwrap_or_default(),
+        stopped,
+        reminders,
+        may_remember: ask.items.iter().all(|item| item.rule.remember),
+        session: view.session.map(duration_out),
+        session_until: view.session_until.map(time_out),
+        ..how(approval)
+    }
+}
+
+/// Who or what approved it.
+fn how(approval: &Approval) -> v1::Approval {
+    let Approval::Approved(approved) = approval else { return v1::Approval::default() };
+    let by = |by: v1::ApprovedBy| v1::Approval { approved_by: by.into(), ..Default::default() };
+    match &approved.how {
+        How::People => by(v1::ApprovedBy::People),
+        How::Automatic { conditions } => v1::Approval {
+            conditions: conditions.iter().map(condition).collect(),
+            ..by(v1::ApprovedBy::Rule)
+        },
+        How::Session { approval } => v1::Approval {
+            session_approval_id: approval.to_string(),
+            ..by(v1::ApprovedBy::Session)
+        },
+        How::BreakGlass { by: who, review } => v1::Approval {
+            break_glass_by: who.clone(),
+            review_id: review.to_string(),
+            ..by(v1::ApprovedBy::BreakGlass)
+        },
+    }
+}
+
+/// How a condition of a rule stood.
+pub(in crate::grpc) fn condition(outcome: &Outcome) -> v1::ConditionOutcome {
+    v1::ConditionOutcome {
+        condition: outcome.condition.clone(),
+        wanted: shown(&outcome.wanted),
+        holds: outcome.holds,
+        found: shown(&outcome.found),
+        error: outcome.error.as_deref().map(shown).unwrap_or_default(),
     }
 }
 
@@ -138,6 +188,7 @@ fn grant_kind(value: i32) -> Taken<GrantKind> {
     match v1::GrantKind::try_from(value) {
         Ok(v1::GrantKind::Once) => Ok(GrantKind::Once),
         Ok(v1::GrantKind::Lease | v1::GrantKind::Unspecified) => Ok(GrantKind::Lease),
+        Ok(v1::GrantKind::Session) => Ok(GrantKind::Session),
         Err(_) => Err(unknown("kind", value)),
     }
 }
@@ -146,6 +197,7 @@ const fn grant_kind_out(kind: GrantKind) -> v1::GrantKind {
     match kind {
         GrantKind::Once => v1::GrantKind::Once,
         GrantKind::Lease => v1::GrantKind::Lease,
+        GrantKind::Session => v1::GrantKind::Session,
     }
 }
 
@@ -162,7 +214,7 @@ fn asker(asker: &Asker) -> v1::Asker {
         Transport::Stdio => "stdio",
     };
     v1::Asker {
-        key_id: asker.key.to_string(),
+        key_id: asker.key.map(|key| key.to_string()).unwrap_or_default(),
         key_name: asker.key_name.clone(),
         owner: asker.owner_name.clone(),
         claimed_client: claimed(&claims.client),
@@ -184,16 +236,34 @@ fn item(item: &Item) -> v1::ApprovalItem {
         uses: lease.uses.unwrap_or_default(),
         description: shown(&item.description),
         follow_rotation: item.rule.follow_rotation,
+        remember: item.rule.remember,
     }
 }
 
-fn requirement(progress: &Progress) -> v1::Requirement {
-    v1::Requirement {
+fn requirement(progress: &Progress, approval: &Approval) -> v1::Requirement {
+    let factors = progress.factors.iter().map(|factor| v1::Factor {
+        from: factor.from.clone(),
+        count: factor.count,
+        met: factor.met,
+    });
+    let base = v1::Requirement {
         rule: progress.rule.clone(),
-        approvers: progress.approvers.clone(),
-        quorum: progress.quorum,
+        factors: factors.collect(),
         self_approval: progress.self_approval,
-        met: progress.met,
+        also: progress.also.clone(),
+        ..v1::Requirement::default()
+    };
+    let Approval::Pending(pending) = approval else { return base };
+    let ruled = |item: &&Item| item.rule.name.as_str() == progress.rule;
+    let rule = pending.ask.items.iter().find(ruled).map(|item| &item.rule);
+    let coming = rule.and_then(|rule| rule.escalation.as_ref()).filter(|_| base.also.is_empty());
+    let Some(escalation) = coming else { return base };
+    let whole = pending.ask.deadline.wall.since(pending.ask.asked_at);
+    let left = whole.saturating_sub(escalation.after);
+    v1::Requirement {
+        escalates_to: escalation.to.iter().map(ToString::to_string).collect(),
+        escalates_at: Some(time_out(pending.deadline().wall.minus(left))),
+        ..base
     }
 }
 

@@ -18,6 +18,7 @@ pub(in crate::grpc) fn key(view: &KeyView) -> v1::Key {
         enabled: key.enabled,
         created_at: Some(time_out(key.created_at)),
         last_used_at: key.last_used_at.map(time_out),
+        ..v1::Key::default()
     }
 }
 

@@ -71,6 +71,8 @@ pub(in crate::grpc) fn lease(lease: &Lease) -> v1::Lease {
         ended_at: ended.map(|ended| time_out(ended.at)),
         ended_by: words(ended.and_then(|ended| ended.by.as_ref())),
         ended_reason: words(ended.and_then(|ended| ended.reason.as_ref())),
+        observed: terms.observed,
+        arguments: terms.arguments.map(|hash| hash.to_string()).unwrap_or_default(),
     }
 }
 

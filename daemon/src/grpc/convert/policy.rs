@@ -1,6 +1,6 @@
 //! Rules, what is wrong with them and what they say.
 
-use vouchsafe_core::policy::{AnyRule, Placed, Rule};
+use vouchsafe_core::policy::{AnyRule, Factor, Placed, Rule};
 use vouchsafe_proto::v1;
 
 use super::time::{duration_out, time_out};
@@ -39,16 +39,15 @@ pub(in crate::grpc) fn tested(tested: Tested) -> v1::TestPolicyResponse {
 /// What the rules say of one ask.
 pub(in crate::grpc) fn explained(explained: Explained) -> v1::ExplainPolicyResponse {
     let rule = explained.rule.as_ref();
-    let (approvers, quorum) = rule.map(asked).unwrap_or_default();
     v1::ExplainPolicyResponse {
         decision: explained.decision.to_owned(),
         why: explained.why,
         matches: explained.matches.into_iter().map(rule_match).collect(),
-        approvers,
-        quorum,
+        factors: rule.map(asked).unwrap_or_default(),
         lease_default: rule.map(|rule| duration_out(rule.lease.default)),
         lease_max: rule.map(|rule| duration_out(rule.lease.max)),
         uses: rule.and_then(|rule| rule.lease.uses).unwrap_or_default(),
+        ..v1::ExplainPolicyResponse::default()
     }
 }
 
@@ -61,6 +60,7 @@ pub(in crate::grpc) fn shown_policy(shown: ShownPolicy) -> v1::ShowPolicyRespons
         loaded_at: Some(time_out(loaded.loaded_at)),
         rules: loaded.set.rules().iter().map(rule_summary).collect(),
         problems: shown.problems.into_iter().map(problem).collect(),
+        ..v1::ShowPolicyResponse::default()
     }
 }
 
@@ -72,6 +72,7 @@ pub(in crate::grpc) fn reloaded(reloaded: Reloaded) -> v1::ReloadPolicyResponse 
         changed: reloaded.changed,
         rules: reloaded.rules,
         approvals_superseded: reloaded.superseded,
+        ..v1::ReloadPolicyResponse::default()
     }
 }
 
@@ -111,12 +112,10 @@ fn rule_summary(placed: &Placed) -> v1::RuleSummary {
     match &placed.rule {
         AnyRule::Deny(_) => v1::RuleSummary { approval: "deny".to_owned(), ..base },
         AnyRule::Allow(rule) => {
-            let (approvers, quorum) = asked(rule);
             let approval = if rule.quorum().is_some() { "required" } else { "none" };
             v1::RuleSummary {
                 approval: approval.to_owned(),
-                approvers,
-                quorum,
+                factors: asked(rule),
                 lease_default: Some(duration_out(rule.lease.default)),
                 lease_max: Some(duration_out(rule.lease.max)),
                 uses: rule.lease.uses.unwrap_or_default(),
@@ -127,8 +126,12 @@ fn rule_summary(placed: &Placed) -> v1::RuleSummary {
 }
 
 /// Whom a rule asks and how many of them; nobody where it asks nobody.
-fn asked(rule: &Rule) -> (Vec<String>, u32) {
-    let asked = rule.quorum();
-    let approvers = asked.map(|quorum| quorum.approvers.iter().map(ToString::to_string).collect());
-    (approvers.unwrap_or_default(), asked.map_or(0, |quorum| quorum.count))
+fn asked(rule: &Rule) -> Vec<v1::Factor> {
+    let factors = rule.quorum().into_iter().flat_map(|quorum| &quorum.factors);
+    let factor = |factor: &Factor| v1::Factor {
+        from: factor.from.iter().map(ToString::to_string).collect(),
+        count: factor.count,
+        met: 0,
+    };
+    factors.map(factor).collect()
 }

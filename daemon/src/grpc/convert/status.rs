@@ -27,6 +27,7 @@ pub(in crate::grpc) fn status(status: StatusView) -> v1::ShowStatusResponse {
         calls_waiting: status.calls_waiting,
         warnings: status.warnings,
         secrets: status.secrets,
+        ..v1::ShowStatusResponse::default()
     }
 }
 

@@ -54,6 +54,7 @@ pub(in crate::grpc) fn user(user: &UserRecord) -> v1::User {
         enabled: user.enabled,
         created_at: Some(time_out(user.created_at)),
         last_used_at: user.last_used_at.map(time_out),
+        project_roles: Vec::new(),
     }
 }
 
