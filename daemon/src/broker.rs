@@ -4,6 +4,7 @@
 //! state; one write transaction saves state and log entry together; only then does anything leave.
 //! A refusal is saved in the log by the same transaction that found it.
 
+mod agent_audit;
 mod agents;
 mod approvals;
 mod asks;
@@ -11,6 +12,7 @@ mod audit;
 mod doors;
 mod entries;
 mod error;
+mod gives;
 mod keys;
 mod leases;
 mod paging;
@@ -36,11 +38,11 @@ use vouchsafe_core::policy::Options;
 use vouchsafe_core::time::{Now, UnixTime};
 
 pub use self::approvals::ApprovalWatch;
+pub use self::asks::Plea;
 pub use self::audit::{AuditExport, AuditTail};
 use self::doors::Doors;
 pub use self::error::{Code, Kind, Refused};
 pub use self::setup::Setup;
-pub use vouchsafe_core::project::DEFAULT_PROJECT;
 pub use self::views::*;
 use self::wakes::Wakes;
 pub use self::wakes::{WaitPermit, Wake};
@@ -48,6 +50,7 @@ use crate::clock::Clock;
 use crate::policy_files::PolicyFiles;
 use crate::store::{Store, StoreError, Tx, WriteError};
 use crate::vault::{RootSource, Vault};
+pub use vouchsafe_core::project::DEFAULT_PROJECT;
 
 /// The broker. Clones share it.
 #[derive(Clone)]

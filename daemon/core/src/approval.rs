@@ -21,8 +21,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::ask::{
-    ARGUMENTS_BYTES_MAX, ApprovalDigest, ArgumentsHash, Ask, Asker, DigestError, History, ITEMS_MAX,
-    Item, JoinKey,
+    ARGUMENTS_BYTES_MAX, ApprovalDigest, ArgumentsHash, Ask, Asker, DigestError, History,
+    ITEMS_MAX, Item, JoinKey,
 };
 pub use self::session::Session;
 pub use self::vote::{

@@ -26,8 +26,8 @@ pub use self::parse::{FILE_BYTES_MAX, FILES_MAX, Options, PROBLEMS_MAX, RULES_MA
 pub use self::quorum::{Factor, Quorum};
 pub use self::regexp::{Regexp, RegexpError};
 pub use self::rule::{
-    Asks, Bind, Denial, Escalation, LeaseTerms, Mode, ReasonNeeded, ReasonPattern, Rule, RuleDigest,
-    RuleName, RuleNameError,
+    Asks, Bind, Denial, Escalation, LeaseTerms, Mode, ReasonNeeded, ReasonPattern, Rule,
+    RuleDigest, RuleName, RuleNameError,
 };
 pub use self::set::{
     AnyRule, Explanation, Match, Placed, Refusal, RuleSet, RuleSetDigest, Verdict,

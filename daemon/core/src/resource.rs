@@ -82,7 +82,9 @@ enum Fault {
     Kind,
     #[error("the log is vouchsafe://audit, with nothing after it")]
     Audit,
-    #[error("the rules are vouchsafe://policy, and no rule is for them: `policy.approvers` in the configuration says who may change them")]
+    #[error(
+        "the rules are vouchsafe://policy, and no rule is for them: `policy.approvers` in the configuration says who may change them"
+    )]
     Policy,
     #[error("a tool is vouchsafe://tools/UPSTREAM/TOOL")]
     Tool,

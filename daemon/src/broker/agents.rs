@@ -12,10 +12,11 @@ use vouchsafe_core::policy::Verdict;
 use vouchsafe_core::resource::{Operation, Pattern, Resource};
 
 use super::asks::{
-    Asked, Wish, check_duration, check_reason_text, check_resources, expire_lease, need_scope,
-    save_settled,
+    Arguments, Asked, Plea, Wish, check_duration, check_reason_kind, check_reason_text,
+    check_resources, expire_lease, need_scope, save_settled,
 };
 use super::doors::live_agent;
+use super::gives::{Stand, given_freely, gives_freely};
 use super::leases::find_lease;
 use super::paging::by_name;
 use super::{
@@ -25,6 +26,19 @@ use super::{
 use crate::policy_files::Loaded;
 use crate::store::{Reader, SecretRecord, Tx};
 use crate::vault::Sealed;
+
+/// What a transaction came to, and the approvals that were settled on the way: whoever waits for
+/// one is to be told.
+pub(super) struct Done<T> {
+    pub(super) what: T,
+    pub(super) settled: Vec<Approval>,
+}
+
+impl<T> Done<T> {
+    pub(super) fn of(what: T) -> Self {
+        Self { what, settled: Vec::new() }
+    }
+}
 
 /// What a read came to inside the transaction; a value is opened after it.
 enum Read {
@@ -63,7 +77,7 @@ impl Broker {
                 &page,
                 |after, limit| Ok(tx.secrets_after(agent.project, after, limit)?),
                 |secret| secret.path.to_string(),
-                |secret| Ok(listing(&loaded, pattern.as_ref(), &secret)),
+                |secret| Ok(listing(&agent, &loaded, pattern.as_ref(), &secret)),
             )?;
             tx.append(&entry.clone().detail("count", paged.items.len()))?;
             Ok(paged)
@@ -76,14 +90,14 @@ impl Broker {
         &self,
         agent: &Agent,
         resource: &Resource,
-        reason: Option<String>,
-        duration: Option<Duration>,
+        plea: Plea,
     ) -> Result<Release, Refused> {
         let subject = entries::by_agent(Action::SECRET_READ, agent).resource(resource);
-        let wish = self.wish(agent, Operation::Read, (reason, duration), 1, &subject).await?;
+        let subject = entries::worded(subject, agent, Operation::Read, &plea);
+        let wish = self.wish(agent, Operation::Read, plea, 1, &subject).await?;
         let wanted = resource.clone();
-        let read = self.run("read_secret", subject, move |tx| read(tx, &wish, &wanted)).await?;
-        match read {
+        let done = self.run("read_secret", subject, move |tx| read(tx, &wish, &wanted)).await?;
+        match self.told(done) {
             // The entry of this use is committed: only now is the value opened.
             Read::Granted { grant, sealed, lease } => {
                 let value = self.inner.vault.open(&grant, &sealed).map_err(|error| {
@@ -109,9 +123,10 @@ impl Broker {
 
     /// Asks for leases on several resources with one approval.
     pub async fn request_access(&self, agent: &Agent, ask: AccessAsk) -> Result<Access, Refused> {
-        let AccessAsk { resources, operation, reason, duration } = ask;
+        let AccessAsk { resources, operation, plea } = ask;
         let subject =
             entries::by_agent(Action::APPROVAL_REQUESTED, agent).resources(resources.iter());
+        let subject = entries::worded(subject, agent, operation, &plea);
         let checked = check_resources(&resources).and_then(|()| match operation {
             Operation::Read => need_scope(agent, Scope::SecretsReveal),
             Operation::Use => need_scope(agent, Scope::SecretsRead),
@@ -126,17 +141,25 @@ impl Broker {
             return Err(self.refuse(subject, refused).await);
         }
         let count = resources.len();
-        let wish = self.wish(agent, operation, (reason, duration), count, &subject).await?;
-        let reached =
+        let wish = self.wish(agent, operation, plea, count, &subject).await?;
+        let done =
             self.run("request_access", subject, move |tx| access(tx, &wish, &resources)).await?;
-        Ok(match reached {
+        Ok(match self.told(done) {
             Reached::Leased(leases) => Access::Leased(leases),
             Reached::Asked(asked) => self.tell(asked).map_or_else(Access::Settled, Access::Pending),
         })
     }
 
+    /// Tells whoever waits for an approval that was settled on the way.
+    pub(super) fn told<T>(&self, done: Done<T>) -> T {
+        for approval in &done.settled {
+            self.settled(approval);
+        }
+        done.what
+    }
+
     /// Tells whoever watches what came of asking: people are asked, or it was not granted.
-    fn tell(&self, asked: Asked) -> Result<Box<Pending>, Box<Approval>> {
+    pub(super) fn tell(&self, asked: Asked) -> Result<Box<Pending>, Box<Approval>> {
         match asked {
             Asked::Pending(pending) => {
                 self.inner.wakes.wake(pending.ask.id);
@@ -243,11 +266,19 @@ impl Broker {
                 ended @ Lease::Ended(_) => return Err(ended_already(&ended).into()),
             };
             let terms = &lease.terms;
-            if let Verdict::Refused(_) = loaded.set.decide(&terms.resource, terms.operation) {
+            let rules = loaded.of(&agent.project_name);
+            let goes_on = match rules.decide(&terms.resource, terms.operation) {
+                Verdict::Refused(_) => false,
+                Verdict::Ruled(rule) if terms.observed => rule.is_observed(),
+                Verdict::Ruled(rule) => {
+                    !given_freely(&lease) || gives_freely(rule, &agent, terms.operation)
+                }
+            };
+            if !goes_on {
                 return Err(Refused::new(
                     Code::PolicyRefused,
-                    "the rules refuse now what this lease is for",
-                    "It cannot be renewed.",
+                    "the rules no longer give what this lease is for without a new ask",
+                    "It cannot be renewed; ask anew with `read_secret` or `request_access`.",
                 )
                 .into());
             }
@@ -299,32 +330,36 @@ impl Broker {
         .await
     }
 
-    async fn wish(
+    pub(super) async fn wish(
         &self,
         agent: &Agent,
         operation: Operation,
-        (reason, requested): (Option<String>, Option<Duration>),
+        plea: Plea,
         resources: usize,
         subject: &Entry,
     ) -> Result<Wish, Refused> {
-        let checked = check_reason_text(reason.as_deref())
-            .and_then(|reason| check_duration(requested).map(|()| reason));
-        let reason = match checked {
-            Ok(reason) => reason,
+        let Plea { reason, reason_kind, duration } = plea;
+        let checked = check_reason_text(reason.as_deref()).and_then(|reason| {
+            let reason_kind = check_reason_kind(reason_kind)?;
+            check_duration(duration).map(|()| (reason, reason_kind))
+        });
+        let (reason, reason_kind) = match checked {
+            Ok(checked) => checked,
             Err(refused) => return Err(self.refuse(subject.clone(), refused).await),
         };
-        let mut leases = Vec::with_capacity(resources);
+        let mut ids = Vec::with_capacity(resources);
         for _ in 0..resources {
-            leases.push(LeaseId::from_random(random()?));
+            ids.push((ApprovalId::from_random(random()?), LeaseId::from_random(random()?)));
         }
         Ok(Wish {
             agent: agent.clone(),
             operation,
             reason,
-            requested,
+            reason_kind,
+            requested: duration,
+            arguments: Arguments::default(),
             loaded: self.inner.policy.current(),
-            approval: ApprovalId::from_random(random()?),
-            leases,
+            ids,
         })
     }
 
@@ -338,55 +373,58 @@ impl Broker {
     }
 }
 
-fn read(tx: &mut Tx<'_>, wish: &Wish, resource: &Resource) -> Result<Read, Stop> {
+fn read(tx: &mut Tx<'_>, wish: &Wish, resource: &Resource) -> Result<Done<Read>, Stop> {
     live_agent(tx, &wish.agent)?;
     need_scope(&wish.agent, Scope::SecretsRead)?;
     let wanted = wish.want(tx, resource)?;
+    let Some(secret) = wanted.secret.clone() else { return Err(Refused::internal().into()) };
     if !wish.agent.scopes.allow(Scope::SecretsReveal) {
         let entry = entries::by_agent(Action::SECRET_REDACTED, &wish.agent).resource(resource);
-        tx.append(&entry.detail("version", wanted.secret.version))?;
-        return Ok(Read::Redacted { version: wanted.secret.version });
+        tx.append(&entry.detail("version", secret.version))?;
+        return Ok(Done::of(Read::Redacted { version: secret.version }));
     }
-    if let Some(lease) = wish.cover(tx, 0, &wanted)? {
-        let (lease, grant) = wish.take(tx, lease, &wanted.secret)?;
-        let sealed = tx.sealed_value(wanted.secret.id, grant.version())?;
-        let sealed = sealed.ok_or_else(Refused::internal)?;
-        let (sealed, lease) = (Sealed::from_bytes(sealed), Box::new(lease));
-        return Ok(Read::Granted { grant, sealed, lease });
-    }
-    wish.ask(tx, std::slice::from_ref(&wanted)).map(Read::Asked)
+    let mut settled = Vec::new();
+    let lease = match wish.stand(tx, &wanted)? {
+        Stand::Leased(lease) => *lease,
+        Stand::Given(given) => wish.give(tx, 0, &wanted, given, &mut settled)?,
+        Stand::Asks(outcomes) => {
+            return Ok(Done::of(Read::Asked(wish.ask(tx, &[(wanted, outcomes)])?)));
+        }
+    };
+    let entry = entries::by_agent(Action::SECRET_READ, &wish.agent);
+    let (lease, grant) = wish.take(tx, lease, &wanted, entry)?;
+    let sealed = tx.sealed_value(secret.id, grant.version())?.ok_or_else(Refused::internal)?;
+    let (sealed, lease) = (Sealed::from_bytes(sealed), Box::new(lease));
+    Ok(Done { what: Read::Granted { grant, sealed, lease }, settled })
 }
 
-fn access(tx: &mut Tx<'_>, wish: &Wish, resources: &[Resource]) -> Result<Reached, Stop> {
+fn access(tx: &mut Tx<'_>, wish: &Wish, resources: &[Resource]) -> Result<Done<Reached>, Stop> {
     live_agent(tx, &wish.agent)?;
-    let mut open = Vec::new();
-    let mut free = Vec::new();
+    let (mut leases, mut given, mut open) = (Vec::new(), Vec::new(), Vec::new());
     for (index, resource) in resources.iter().enumerate() {
         let wanted = wish.want(tx, resource)?;
-        if wanted.rule.quorum().is_none() {
-            free.push((index, wanted));
-        } else if wish.cover(tx, index, &wanted)?.is_none() {
-            open.push(wanted);
+        match wish.stand(tx, &wanted)? {
+            Stand::Leased(lease) => leases.push((index, *lease)),
+            Stand::Given(why) => given.push((index, wanted, why)),
+            Stand::Asks(outcomes) => open.push((wanted, outcomes)),
         }
     }
+    // What nobody is asked for is given once people have answered for the rest: its time runs.
     if !open.is_empty() {
-        return Ok(Reached::Asked(wish.ask(tx, &open)?));
+        return Ok(Done::of(Reached::Asked(wish.ask(tx, &open)?)));
     }
-    let mut leases = Vec::new();
-    for (index, wanted) in &free {
-        leases.extend(wish.cover(tx, *index, wanted)?.map(Lease::Active));
+    let mut settled = Vec::new();
+    for (index, wanted, why) in given {
+        leases.push((index, wish.give(tx, index, &wanted, why, &mut settled)?));
     }
-    for resource in resources {
-        if !free.iter().any(|(_, wanted)| wanted.secret.resource() == *resource) {
-            let wanted = wish.want(tx, resource)?;
-            leases.extend(wish.cover(tx, 0, &wanted)?.map(Lease::Active));
-        }
-    }
-    Ok(Reached::Leased(leases))
+    leases.sort_by_key(|(index, _)| *index);
+    let leases = leases.into_iter().map(|(_, lease)| Lease::Active(lease)).collect();
+    Ok(Done { what: Reached::Leased(leases), settled })
 }
 
 /// A secret as agents see it; nothing where the rules keep even its name.
 fn listing(
+    agent: &Agent,
     loaded: &Loaded,
     pattern: Option<&Pattern>,
     secret: &SecretRecord,
@@ -395,17 +433,19 @@ fn listing(
     if pattern.is_some_and(|pattern| !pattern.matches(&resource)) {
         return None;
     }
-    if let Verdict::Refused(_) = loaded.set.decide(&resource, Operation::List) {
+    let rules = loaded.of(&agent.project_name);
+    if let Verdict::Refused(_) = rules.decide(&resource, Operation::List) {
         return None;
     }
-    let ruled = |operation| match loaded.set.decide(&resource, operation) {
+    let ruled = |operation| match rules.decide(&resource, operation) {
         Verdict::Ruled(rule) => Some(rule),
         Verdict::Refused(_) => None,
     };
     let needs = match ruled(Operation::Read) {
         None => Needs::Refused,
-        Some(rule) if rule.quorum().is_some() => Needs::Approval,
-        Some(_) => Needs::Nothing,
+        Some(rule) if rule.is_observed() => Needs::Nothing,
+        Some(rule) if gives_freely(rule, agent, Operation::Read) => Needs::Nothing,
+        Some(_) => Needs::Approval,
     };
     Some(SecretListing {
         uri: resource.to_string(),

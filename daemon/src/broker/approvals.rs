@@ -6,12 +6,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
-use vouchsafe_core::approval::{Approval, Ballot, Bar, ExpiryCause, Standing, Vote, VoteError};
+use vouchsafe_core::approval::{
+    Approval, Approved, Ballot, Bar, ExpiryCause, Standing, Vote, VoteError,
+};
 use vouchsafe_core::audit::Action;
 use vouchsafe_core::caller::User;
 use vouchsafe_core::id::{ApprovalId, LeaseId, ProjectId};
 use vouchsafe_core::lease::{Active, Lease};
-use vouchsafe_core::policy::{Directory, RuleSet};
+use vouchsafe_core::policy::Directory;
 use vouchsafe_core::text::visible_chars;
 use vouchsafe_core::time::Now;
 
@@ -24,6 +26,7 @@ use super::{
     ApprovalFilter, ApprovalView, Broker, Code, Page, Paged, Refused, Stop, VoteCommand,
     WatchEvent, entries, random,
 };
+use crate::policy_files::Loaded;
 use crate::store::{Before, Reader, RowFilter, Tx};
 
 /// The longest reason of a vote, in characters.
@@ -110,8 +113,7 @@ impl Broker {
         }
         let denies = matches!(command.ballot, Ballot::Deny);
         let (user, policy) = (user.clone(), Arc::clone(&self.inner.policy));
-        let work =
-            move |tx: &mut Tx<'_>| cast(tx, &user, &command, &lease_ids, &policy.current().set);
+        let work = move |tx: &mut Tx<'_>| cast(tx, &user, &command, &lease_ids, &policy.current());
         let voted = if denies {
             self.run_essential("vote", subject, work).await?
         } else {
@@ -301,7 +303,7 @@ fn cast(
     user: &User,
     command: &VoteCommand,
     lease_ids: &[LeaseId],
-    rules: &RuleSet,
+    loaded: &Loaded,
 ) -> Result<Voted, Stop> {
     live_user(tx, user)?;
     let pending = match find(tx, &command.id)? {
@@ -313,7 +315,9 @@ fn cast(
         expired => return too_late_to_count(tx, user, expired),
     };
     // A no is never too late for the rules; a yes is to what they ask for now.
-    if matches!(command.ballot, Ballot::Approve(_)) && !still_governed(&pending, rules) {
+    if matches!(command.ballot, Ballot::Approve(_))
+        && !still_governed(&pending, loaded.of(&pending.ask.project_name))
+    {
         let ended = pending.cut_short(ExpiryCause::RulesChanged, tx.now());
         return too_late_to_count(tx, user, ended);
     }
@@ -364,10 +368,26 @@ fn follow_up(
                 tx.append(&entries::about_lease(entry, &lease))?;
                 leases.push(Lease::Active(lease));
             }
+            remember(tx, user, approved)?;
         }
         Approval::Pending(_) | Approval::Expired(_) | Approval::Withdrawn(_) => {}
     }
     Ok(leases)
+}
+
+/// Begins the sessions that people gave with an approval.
+fn remember(tx: &mut Tx<'_>, user: &User, approved: &Approved) -> Result<(), Stop> {
+    let Some(key) = approved.ask.asker.key else { return Ok(()) };
+    let (Some((generation, _)), Some(settings)) = (tx.key_standing(key)?, tx.key_settings(key)?)
+    else {
+        return Ok(());
+    };
+    for session in approved.sessions(generation, settings.session, tx.now()) {
+        tx.insert_session(&session)?;
+        let entry = entries::by_user(Action::SESSION_STARTED, user);
+        tx.append(&entries::about_session(entry, &session))?;
+    }
+    Ok(())
 }
 
 fn too_late_to_count(tx: &mut Tx<'_>, user: &User, expired: Approval) -> Result<Voted, Stop> {

@@ -4,17 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use vouchsafe_core::approval::{
-    Allowance, Approval, Ask, Asker, History, ITEMS_MAX, Item, Limits, Pending,
+    ARGUMENTS_BYTES_MAX, Approval, ArgumentsHash, Ask, Asker, History, ITEMS_MAX, Item, Pending,
 };
-use vouchsafe_core::audit::Action;
+use vouchsafe_core::audit::{Action, Entry};
 use vouchsafe_core::caller::Agent;
 use vouchsafe_core::id::{ApprovalId, LeaseId};
-use vouchsafe_core::key::Scope;
-use vouchsafe_core::lease::{Active, Claim, Grant, Lease, TakeError};
-use vouchsafe_core::policy::{Refusal, Rule, RuleSet, Verdict};
+use vouchsafe_core::key::{CallTraits, Scope};
+use vouchsafe_core::lease::{Active, Claim, Grant, Lease};
+use vouchsafe_core::policy::{
+    Circumstances, Outcome, ReasonNeeded, Refusal, Rule, RuleSet, Verdict,
+};
 use vouchsafe_core::resource::{Operation, Resource};
-use vouchsafe_core::text::Reason;
+use vouchsafe_core::text::{Reason, echo};
+use vouchsafe_core::time::UnixTime;
 
 use super::{Code, Refused, Stop, entries};
 use crate::policy_files::Loaded;
@@ -25,25 +29,46 @@ const PENDING_MAX: u32 = 100;
 /// How long an agent that was away is still told that it did not get what it asked for.
 const TELL_FOR: Duration = Duration::from_hours(1);
 
+/// What an agent says with an ask.
+#[derive(Clone, Debug, Default)]
+pub struct Plea {
+    /// Why, in its words.
+    pub reason: Option<String>,
+    /// Which of the rule's kinds of reason that is.
+    pub reason_kind: Option<String>,
+    /// How long it would like it for.
+    pub duration: Option<Duration>,
+}
+
+/// The arguments of a call, in both of their forms.
+#[derive(Clone, Debug)]
+pub(super) struct Arguments {
+    value: Value,
+    canonical: String,
+}
+
 /// What an agent wants, the same for all resources of one ask.
 #[derive(Clone, Debug)]
 pub(super) struct Wish {
     pub(super) agent: Agent,
     pub(super) operation: Operation,
     pub(super) reason: Option<Reason>,
+    pub(super) reason_kind: Option<String>,
     pub(super) requested: Option<Duration>,
+    pub(super) arguments: Arguments,
     pub(super) loaded: Arc<Loaded>,
-    /// The id of the approval, if this becomes one.
-    pub(super) approval: ApprovalId,
-    /// Ids for leases that nobody has to approve, as many as there are resources.
-    pub(super) leases: Vec<LeaseId>,
+    /// An approval and a lease for each resource, should it become one. People are asked under the
+    /// first.
+    pub(super) ids: Vec<(ApprovalId, LeaseId)>,
 }
 
 /// A resource that exists and that the rules do not refuse.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
-    pub(super) secret: SecretRecord,
-    pub(super) rule: Rule,
+pub(super) struct Wanted<'w> {
+    pub(super) resource: Resource,
+    /// The secret, where it is one.
+    pub(super) secret: Option<SecretRecord>,
+    pub(super) rule: &'w Rule,
 }
 
 /// What an ask came to.
@@ -55,92 +80,70 @@ pub(super) enum Asked {
     Expired(Box<Approval>),
 }
 
+impl Default for Arguments {
+    fn default() -> Self {
+        Self { value: Value::Object(serde_json::Map::new()), canonical: "{}".to_owned() }
+    }
+}
+
+impl Arguments {
+    /// Reads them from JSON; refused where they are too long to be shown to anybody.
+    pub(super) fn new(value: Value) -> Result<Self, Refused> {
+        let canonical = serde_json_canonicalizer::to_string(&value)
+            .ok()
+            .filter(|text| text.len() <= ARGUMENTS_BYTES_MAX);
+        let canonical = canonical.ok_or_else(|| {
+            Refused::invalid("the arguments are too long", "Say less in them, and call again.")
+        })?;
+        Ok(Self { value, canonical })
+    }
+
+    /// Their canonical form (RFC 8785).
+    pub(super) fn as_str(&self) -> &str {
+        &self.canonical
+    }
+}
+
 impl Wish {
     fn rules(&self) -> &RuleSet {
-        &self.loaded.set
+        self.loaded.of(&self.agent.project_name)
     }
 
     /// Asks the rules about one resource, and looks it up.
-    pub(super) fn want(&self, tx: &Tx<'_>, resource: &Resource) -> Result<Wanted, Stop> {
+    pub(super) fn want(&self, tx: &Tx<'_>, resource: &Resource) -> Result<Wanted<'_>, Stop> {
         let rule = match self.rules().decide(resource, self.operation) {
-            Verdict::Ruled(rule) => rule.clone(),
+            Verdict::Ruled(rule) => rule,
             Verdict::Refused(refusal) => {
                 return Err(refused_by_rules(resource, self.operation, &refusal).into());
             }
         };
-        let Resource::Secret(path) = resource else {
-            return Err(Refused::invalid(
-                format!("{resource} is not a secret"),
-                "Ask for a secret: `list_secrets` shows which there are.",
-            )
-            .into());
-        };
-        match tx.secret_at(self.agent.project, path)? {
-            Some(secret) => Ok(Wanted { secret, rule }),
-            None => Err(Refused::new(
-                Code::SecretNotFound,
-                format!("there is no secret {resource}"),
-                "`list_secrets` shows which there are.",
-            )
-            .into()),
-        }
-    }
-
-    /// A lease that covers the resource now: one that the key holds, or a new one where the rule
-    /// asks nobody.
-    pub(super) fn cover(
-        &self,
-        tx: &mut Tx<'_>,
-        index: usize,
-        wanted: &Wanted,
-    ) -> Result<Option<Active>, Stop> {
-        let resource = wanted.secret.resource();
-        let claim = self.claim(&resource, &wanted.secret);
-        for lease in tx.usable_leases(self.agent.key, &resource, self.operation)? {
-            match lease.check(&claim, tx.now()) {
-                Ok(()) => return Ok(Some(lease)),
-                Err(TakeError::Expired) => expire_lease(tx, lease)?,
-                Err(TakeError::NotForThis | TakeError::Rotated | TakeError::Refused) => {}
+        let secret = match resource {
+            Resource::Secret(path) => {
+                let secret = tx.secret_at(self.agent.project, path)?;
+                Some(secret.ok_or_else(|| no_secret(resource))?)
             }
-        }
-        if wanted.rule.quorum().is_some() {
-            return Ok(None);
-        }
-        check_reason(&wanted.rule, self.reason.as_ref())?;
-        let id = self.leases.get(index).copied().ok_or_else(Refused::internal)?;
-        let allowance = Allowance {
-            project: self.agent.project,
-            project_name: self.agent.project_name.clone(),
-            approval: None,
-            holder: self.agent.key,
-            holder_name: self.agent.name.to_string(),
-            item: item(wanted),
-            operation: self.operation,
-            arguments: None,
-            observed: wanted.rule.is_observed(),
-            limits: Limits::of(&wanted.rule, self.requested),
+            Resource::Audit => None,
+            Resource::Tool { .. } | Resource::Policy => {
+                return Err(Refused::invalid(
+                    format!("{resource} is not a secret"),
+                    "Ask for a secret: `list_secrets` shows which there are.",
+                )
+                .into());
+            }
         };
-        let lease = Active::issue(id, allowance, tx.now());
-        tx.insert_lease(&lease)?;
-        let entry = entries::by_agent(Action::LEASE_ISSUED, &self.agent);
-        let entry = match &self.reason {
-            Some(reason) => entry.detail("reason", reason.shown().text),
-            None => entry,
-        };
-        tx.append(&entries::about_lease(entry, &lease))?;
-        Ok(Some(lease))
+        Ok(Wanted { resource: resource.clone(), secret, rule })
     }
 
-    /// Uses a lease once.
+    /// Uses a lease once, and says so in the log as `action`.
     pub(super) fn take(
         &self,
         tx: &mut Tx<'_>,
         lease: Active,
-        secret: &SecretRecord,
+        wanted: &Wanted<'_>,
+        entry: Entry,
     ) -> Result<(Lease, Grant), Stop> {
-        let resource = secret.resource();
-        let claim = self.claim(&resource, secret);
-        // `cover` has asked the lease in this same transaction.
+        let claim = self.claim(wanted);
+        // `stand` has asked the lease in this same transaction.
         let (next, grant) = lease.take(&claim, tx.now()).map_err(|_| Refused::internal())?;
         let saved = match &next {
             Lease::Active(_) => tx.save_lease_use(&next)?,
@@ -149,8 +152,7 @@ impl Wish {
         if !saved {
             return Err(Refused::internal().into());
         }
-        let entry = entries::by_agent(Action::SECRET_READ, &self.agent);
-        tx.append(&entries::about_lease(entry, next.last()).detail("version", secret.version))?;
+        tx.append(&entries::about_lease(entry, next.last()))?;
         if let Lease::Ended(_) = &next {
             let entry = entries::by_system(Action::LEASE_EXHAUSTED);
             tx.append(&entries::lease_ended(entry, &next))?;
@@ -159,8 +161,14 @@ impl Wish {
     }
 
     /// Joins the equal ask that is pending, tells of the one that was not granted, or asks people.
-    pub(super) fn ask(&self, tx: &mut Tx<'_>, wanted: &[Wanted]) -> Result<Asked, Stop> {
-        let ask = self.draft(tx, wanted)?;
+    /// Each resource comes with how its rule's conditions stand.
+    pub(super) fn ask(
+        &self,
+        tx: &mut Tx<'_>,
+        wanted: &[(Wanted<'_>, Vec<Outcome>)],
+    ) -> Result<Asked, Stop> {
+        let id = self.ids.first().ok_or_else(Refused::internal)?.0;
+        let ask = self.draft(tx, id, wanted.iter().map(|(wanted, _)| wanted))?;
         let join_key = ask.join_key();
         if let Some(pending) = tx.pending_approval(&join_key)? {
             match pending.expire(tx.now()) {
@@ -177,8 +185,8 @@ impl Wish {
             tx.mark_told(settled.ask().id, tx.now().wall)?;
             return Ok(Asked::Settled(Box::new(settled)));
         }
-        for wanted in wanted {
-            check_reason(&wanted.rule, self.reason.as_ref())?;
+        for (wanted, _) in wanted {
+            self.check_reason(wanted.rule)?;
         }
         let (pending, _) = tx.count_asks(self.agent.key, tx.now().wall)?;
         if pending >= PENDING_MAX {
@@ -190,13 +198,92 @@ impl Wish {
             .into());
         }
         let entry = entries::by_agent(Action::APPROVAL_REQUESTED, &self.agent);
-        let entry = entries::asked(entry, &ask);
+        let entry = entries::asked(entry, &ask).detail("level", self.agent.settings.level.as_str());
+        let conditions = wanted.iter().flat_map(|(_, outcomes)| outcomes);
+        let entry = entries::conditions(entry, conditions);
         let pending = Pending::new(ask);
         if !tx.insert_approval(&pending)? {
             return Err(Refused::internal().into());
         }
         tx.append(&entry)?;
         Ok(Asked::Pending(Box::new(pending)))
+    }
+
+    /// Checks the reason by a rule.
+    pub(super) fn check_reason(&self, rule: &Rule) -> Result<(), Refused> {
+        let needed = rule.check_reason(self.reason.as_ref(), self.reason_kind.as_deref());
+        needed.map_err(|needed| reason_needed(rule, &needed, self.reason.is_none()))
+    }
+
+    /// What the rules may look at.
+    pub(super) fn circumstances<'a>(
+        &'a self,
+        wanted: &'a Wanted<'_>,
+        now: UnixTime,
+    ) -> Circumstances<'a> {
+        Circumstances {
+            key: self.agent.name.as_str(),
+            owner: &self.agent.owner_name,
+            level: self.agent.settings.level,
+            resource: &wanted.resource,
+            operation: self.operation,
+            call: CallTraits::default(),
+            reason: self.reason.as_ref(),
+            reason_kind: self.reason_kind.as_deref(),
+            arguments: &self.arguments.value,
+            now,
+        }
+    }
+
+    pub(super) fn draft<'a, 'w: 'a>(
+        &self,
+        tx: &Tx<'_>,
+        id: ApprovalId,
+        wanted: impl Iterator<Item = &'a Wanted<'w>>,
+    ) -> Result<Ask, Stop> {
+        let now = tx.now();
+        let agent = &self.agent;
+        let (_, asks_today) = tx.count_asks(agent.key, now.wall.midnight())?;
+        let (mut had_before, mut pending_for, mut items) = (true, Duration::MAX, Vec::new());
+        for wanted in wanted {
+            had_before = had_before && tx.had_lease(agent.key, &wanted.resource)?;
+            pending_for = pending_for.min(wanted.rule.pending_for);
+            items.push(wanted.item());
+        }
+        Ok(Ask {
+            id,
+            project: agent.project,
+            project_name: agent.project_name.clone(),
+            asker: Asker {
+                key: Some(agent.key),
+                key_name: agent.name.to_string(),
+                owner: Some(agent.owner),
+                owner_name: agent.owner_name.clone(),
+                claims: agent.claims.clone(),
+            },
+            operation: self.operation,
+            items,
+            arguments: self.arguments.canonical.clone(),
+            reason: self.reason.clone(),
+            reason_kind: self.reason_kind.clone(),
+            requested: self.requested,
+            asked_at: now.wall,
+            deadline: now.deadline(pending_for),
+            rule_set: self.rules().digest().to_string(),
+            history: History { had_before, asks_today: asks_today.saturating_add(1) },
+        })
+    }
+
+    pub(super) fn claim<'a>(&'a self, wanted: &'a Wanted<'_>) -> Claim<'a> {
+        Claim {
+            holder: self.agent.key,
+            resource: &wanted.resource,
+            operation: self.operation,
+            secret: wanted.secret.as_ref().map(|secret| secret.id),
+            version: wanted.version(),
+            arguments: wanted.secret.is_none().then(|| ArgumentsHash::of(self.arguments.as_str())),
+            rules: self.rules(),
+        }
     }
 
     fn join(&self, tx: &mut Tx<'_>, pending: Pending) -> Result<Asked, Stop> {
@@ -210,49 +297,25 @@ impl Wish {
         tx.append(&entry)?;
         Ok(Asked::Pending(Box::new(pending)))
     }
+}
 
-    fn draft(&self, tx: &Tx<'_>, wanted: &[Wanted]) -> Result<Ask, Stop> {
-        let now = tx.now();
-        let agent = &self.agent;
-        let pending_for = wanted.iter().map(|w| w.rule.pending_for).min().unwrap_or_default();
-        let (_, asks_today) = tx.count_asks(agent.key, now.wall.midnight())?;
-        let mut had_before = true;
-        for wanted in wanted {
-            had_before = had_before && tx.had_lease(agent.key, &wanted.secret.resource())?;
-        }
-        Ok(Ask {
-            id: self.approval,
-            project: agent.project,
-            project_name: agent.project_name.clone(),
-            asker: Asker {
-                key: Some(agent.key),
-                key_name: agent.name.to_string(),
-                owner: Some(agent.owner),
-                owner_name: agent.owner_name.clone(),
-                claims: agent.claims.clone(),
-            },
-            operation: self.operation,
-            items: wanted.iter().map(item).collect(),
-            arguments: "{}".to_owned(),
-            reason: self.reason.clone(),
-            reason_kind: None,
-            requested: self.requested,
-            asked_at: now.wall,
-            deadline: now.deadline(pending_for),
-            rule_set: self.rules().digest().to_string(),
-            history: History { had_before, asks_today: asks_today.saturating_add(1) },
-        })
+impl Wanted<'_> {
+    /// The secret's version now; 0 where it is none.
+    pub(super) fn version(&self) -> u64 {
+        self.secret.as_ref().map_or(0, |secret| secret.version)
     }
 
-    fn claim<'a>(&'a self, resource: &'a Resource, secret: &SecretRecord) -> Claim<'a> {
-        Claim {
-            holder: self.agent.key,
-            resource,
-            operation: self.operation,
-            secret: Some(secret.id),
-            version: secret.version,
-            arguments: None,
-            rules: self.rules(),
+    pub(super) fn item(&self) -> Item {
+        let description = match &self.secret {
+            Some(secret) => secret.description.clone(),
+            None => "the log of this project".to_owned(),
+        };
+        Item {
+            resource: self.resource.clone(),
+            secret: self.secret.as_ref().map(|secret| secret.id),
+            version: self.version(),
+            description,
+            rule: self.rule.clone(),
         }
     }
 }
@@ -264,6 +327,20 @@ pub(super) fn check_reason_text(reason: Option<&str>) -> Result<Option<Reason>, 
         Refused::invalid(error.to_string(), "Give the reason in one or two plain sentences.")
     })?;
     Ok(Some(reason))
+}
+
+/// Checks the kind of reason that an agent chose: whether it is one of the rule's, the rule says.
+pub(super) fn check_reason_kind(kind: Option<String>) -> Result<Option<String>, Refused> {
+    let Some(kind) = kind.filter(|kind| !kind.is_empty()) else { return Ok(None) };
+    let fits = kind.len() <= 40
+        && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if fits {
+        return Ok(Some(kind));
+    }
+    Err(Refused::invalid(
+        format!("`{}` is no kind of reason", echo(&kind, 40)),
+        "The rule's kinds are words; leave it out to be told which there are.",
+    ))
 }
 
 /// Checks a duration that an agent asks for.
@@ -336,25 +413,28 @@ pub(super) fn save_settled(
     Ok(())
 }
 
-fn item(wanted: &Wanted) -> Item {
-    Item {
-        resource: wanted.secret.resource(),
-        secret: Some(wanted.secret.id),
-        version: wanted.secret.version,
-        description: wanted.secret.description.clone(),
-        rule: wanted.rule.clone(),
-    }
+fn reason_needed(rule: &Rule, needed: &ReasonNeeded, none_given: bool) -> Refused {
+    let (code, next) = match needed {
+        ReasonNeeded::Short { .. } => {
+            let code = if none_given { Code::ReasonNeeded } else { Code::ReasonTooShort };
+            (code, "Call again with a `reason` that tells a person what this is for.")
+        }
+        ReasonNeeded::Form { .. } => {
+            (Code::ReasonForm, "Call again with a `reason` of the form that the rule asks for.")
+        }
+        ReasonNeeded::Kind { .. } => {
+            (Code::ReasonKindNeeded, "Call again with the `reason_kind` that is true of this.")
+        }
+    };
+    Refused::new(code, format!("{needed} (rule \"{}\")", rule.name), next)
 }
 
-fn check_reason(rule: &Rule, reason: Option<&Reason>) -> Result<(), Refused> {
-    rule.check_reason(reason, None).map_err(|needed| {
-        let code = if reason.is_none() { Code::ReasonNeeded } else { Code::ReasonTooShort };
-        Refused::new(
-            code,
-            format!("{needed} (rule \"{}\")", rule.name),
-            "Call again with a `reason` that tells a person what this is for.",
-        )
-    })
+fn no_secret(resource: &Resource) -> Refused {
+    Refused::new(
+        Code::SecretNotFound,
+        format!("there is no secret {resource}"),
+        "`list_secrets` shows which there are.",
+    )
 }
 
 fn refused_by_rules(resource: &Resource, operation: Operation, refusal: &Refusal<'_>) -> Refused {

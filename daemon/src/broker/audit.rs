@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use vouchsafe_core::audit::{Action, Checkpoint, HeadSigner as _, Outcome};
+use vouchsafe_core::audit::{Action, Checkpoint, Entry, HeadSigner as _, Outcome};
 use vouchsafe_core::caller::User;
 use vouchsafe_core::resource::{Pattern, Resource};
 use vouchsafe_core::text::echo;
@@ -67,19 +67,7 @@ impl Broker {
         query: AuditQuery,
         by: &str,
     ) -> Result<Vec<(String, u64)>, Refused> {
-        let group = match by {
-            "actor" => GroupBy::Actor,
-            "action" => GroupBy::Action,
-            "resource" => GroupBy::Resource,
-            "outcome" => GroupBy::Outcome,
-            "day" => GroupBy::Day,
-            _ => {
-                return Err(Refused::invalid(
-                    format!("entries are not counted by `{}`", echo(by, 40)),
-                    "Count by actor, action, resource, outcome or day.",
-                ));
-            }
-        };
+        let group = group_by(by)?;
         let filter = self.filter(user, &query).await?;
         self.note_query(user, &query, Some(by)).await?;
         self.look("group_audit", move |reader| Ok(reader.audit_groups(&filter, group)?)).await
@@ -152,22 +140,7 @@ impl Broker {
         by: Option<&str>,
     ) -> Result<(), Refused> {
         let subject = entries::by_user(Action::AUDIT_QUERIED, user);
-        let mut entry = subject.clone();
-        let text = |value: &Option<String>| value.as_deref().map(|text| echo(text, 200));
-        for (name, value) in [
-            ("actor", text(&query.actor)),
-            ("action", text(&query.action)),
-            ("resource", text(&query.resource)),
-            ("approval", text(&query.approval)),
-            ("outcome", text(&query.outcome)),
-            ("since", query.since.map(|time| time.rfc3339())),
-            ("until", query.until.map(|time| time.rfc3339())),
-            ("by", by.map(str::to_owned)),
-        ] {
-            if let Some(value) = value {
-                entry = entry.detail(name, value);
-            }
-        }
+        let entry = described(subject.clone(), query, by);
         self.run("note_query", subject, move |tx| {
             tx.append(&entry)?;
             Ok(())
@@ -263,7 +236,44 @@ impl AuditExport {
     }
 }
 
-fn page_start(page: &Page) -> Result<Option<u64>, Refused> {
+/// What the log says of a query.
+pub(super) fn described(mut entry: Entry, query: &AuditQuery, by: Option<&str>) -> Entry {
+    let text = |value: Option<&str>| value.map(|text| echo(text, 200));
+    for (name, value) in [
+        ("actor", text(query.actor.as_deref())),
+        ("action", text(query.action.as_deref())),
+        ("resource", text(query.resource.as_deref())),
+        ("approval", text(query.approval.as_deref())),
+        ("outcome", text(query.outcome.as_deref())),
+        ("since", query.since.map(|time| time.rfc3339())),
+        ("until", query.until.map(|time| time.rfc3339())),
+        ("by", text(by)),
+    ] {
+        if let Some(value) = value {
+            entry = entry.detail(name, value);
+        }
+    }
+    entry
+}
+
+/// What entries can be counted by.
+pub(super) fn group_by(word: &str) -> Result<GroupBy, Refused> {
+    Ok(match word {
+        "actor" => GroupBy::Actor,
+        "action" => GroupBy::Action,
+        "resource" => GroupBy::Resource,
+        "outcome" => GroupBy::Outcome,
+        "day" => GroupBy::Day,
+        _ => {
+            return Err(Refused::invalid(
+                format!("entries are not counted by `{}`", echo(word, 40)),
+                "Count by actor, action, resource, outcome or day.",
+            ));
+        }
+    })
+}
+
+pub(super) fn page_start(page: &Page) -> Result<Option<u64>, Refused> {
     if page.token.is_empty() {
         return Ok(None);
     }
@@ -272,7 +282,7 @@ fn page_start(page: &Page) -> Result<Option<u64>, Refused> {
     })
 }
 
-fn filter(reader: &Reader<'_>, query: AuditQuery) -> Result<Filter, Stop> {
+pub(super) fn filter(reader: &Reader<'_>, query: AuditQuery) -> Result<Filter, Stop> {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let approval = match given(query.approval) {
         Some(id) => Some(approvals::find(reader, &id)?.ask().id),

@@ -1,11 +1,16 @@
 //! What the log says: entries with the actor and the project filled in.
 
-use vouchsafe_core::approval::{Approval, Ask, Ballot, Vote};
+use serde_json::json;
+use vouchsafe_core::approval::{Approval, Ask, Ballot, How, Session, Vote};
 use vouchsafe_core::audit::{Action, Actor, ActorKind, Entry, Proof, Via};
 use vouchsafe_core::caller::{Agent, Transport, User};
 use vouchsafe_core::lease::{Active, Lease};
-use vouchsafe_core::text::escape_untrusted;
+use vouchsafe_core::policy::{Judgment, Outcome, Rule};
+use vouchsafe_core::resource::Operation;
+use vouchsafe_core::text::{REASON_CHARS_MAX, echo, escape_untrusted};
 use vouchsafe_core::time::format_duration;
+
+use super::Plea;
 
 /// An entry about what an agent did.
 pub(super) fn by_agent(action: Action, agent: &Agent) -> Entry {
@@ -56,10 +61,83 @@ pub(super) fn asked(entry: Entry, ask: &Ask) -> Entry {
     if let Some(reason) = &ask.reason {
         entry = entry.detail("reason", reason.shown().text);
     }
+    if let Some(kind) = &ask.reason_kind {
+        entry = entry.detail("reason_kind", kind.as_str());
+    }
     if let Some(requested) = ask.requested {
         entry = entry.detail("requested", format_duration(requested));
     }
     entry
+}
+
+/// What an entry about an ask that is refused says of it.
+pub(super) fn worded(entry: Entry, agent: &Agent, operation: Operation, plea: &Plea) -> Entry {
+    let mut entry = entry
+        .detail("operation", operation.as_str())
+        .detail("level", agent.settings.level.as_str());
+    for (name, words) in [("reason", &plea.reason), ("reason_kind", &plea.reason_kind)] {
+        if let Some(words) = words.as_deref().filter(|words| !words.is_empty()) {
+            entry = entry.detail(name, echo(words, REASON_CHARS_MAX));
+        }
+    }
+    entry
+}
+
+/// How the conditions of a rule stood; nothing where it has none.
+pub(super) fn conditions<'a>(entry: Entry, outcomes: impl Iterator<Item = &'a Outcome>) -> Entry {
+    let outcomes: Vec<_> = outcomes.map(condition).collect();
+    if outcomes.is_empty() { entry } else { entry.detail("conditions", outcomes) }
+}
+
+fn condition(outcome: &Outcome) -> serde_json::Value {
+    let mut condition = json!({
+        "condition": outcome.condition,
+        "found": escape_untrusted(&outcome.found).text,
+        "holds": outcome.holds,
+        "wanted": outcome.wanted,
+    });
+    if let (Some(error), Some(members)) = (&outcome.error, condition.as_object_mut()) {
+        members.insert("error".to_owned(), escape_untrusted(error).text.into());
+    }
+    condition
+}
+
+/// Who or what approved it, where no vote says so.
+pub(super) fn approved_by(entry: Entry, how: &How) -> Entry {
+    match how {
+        How::People => entry.detail("approved_by", "people"),
+        How::Automatic { conditions: outcomes } => {
+            conditions(entry.detail("approved_by", "rule"), outcomes.iter())
+        }
+        How::Session { approval } => {
+            entry.detail("approved_by", "session").detail("session", approval.to_string())
+        }
+        How::BreakGlass { by, review } => entry
+            .detail("approved_by", "break_glass")
+            .detail("by", by.as_str())
+            .detail("review", review.to_string()),
+    }
+}
+
+/// What a rule would have done that is only observed.
+pub(super) fn observed(entry: Entry, rule: &Rule, judgment: &Judgment) -> Entry {
+    let entry = entry.detail("observed", true);
+    match judgment {
+        Judgment::Free(_) => entry.detail("would", "allow"),
+        Judgment::Automatic(outcomes) => {
+            conditions(entry.detail("would", "approve"), outcomes.iter())
+        }
+        Judgment::Ask(outcomes) => {
+            let factors: Vec<_> = rule
+                .quorum()
+                .into_iter()
+                .flat_map(|quorum| &quorum.factors)
+                .map(|factor| json!({ "count": factor.count, "from": factor.from }))
+                .collect();
+            let entry = entry.detail("would", "ask").detail("factors", factors);
+            conditions(entry, outcomes.iter())
+        }
+    }
 }
 
 /// What an entry about a vote says.
@@ -96,10 +174,22 @@ pub(super) fn about_lease(entry: Entry, lease: &Active) -> Entry {
         .detail("rule", terms.rule.as_str())
         .detail("expires_at", lease.deadline.wall.rfc3339())
         .detail("uses_left", lease.uses_left);
+    let entry = if terms.observed { entry.detail("observed", true) } else { entry };
     match terms.approval {
         Some(id) => entry.approval(id),
         None => entry,
     }
+}
+
+/// What an entry about a session says of it.
+pub(super) fn about_session(entry: Entry, session: &Session) -> Entry {
+    entry
+        .approval(session.approval)
+        .detail("key", session.holder_name.as_str())
+        .detail("rule", session.rule.as_str())
+        .detail("operation", session.operation.as_str())
+        .detail("given_by", session.given_by.clone())
+        .detail("until", session.until.wall.rfc3339())
 }
 
 /// How a lease ended.

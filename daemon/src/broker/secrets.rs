@@ -20,8 +20,8 @@ use super::{
     random,
 };
 use crate::store::{Reader, Tx};
-use vouchsafe_core::project::Project;
 use crate::vault::{Place, Vault};
+use vouchsafe_core::project::Project;
 
 impl Broker {
     /// Secrets by path.
@@ -213,7 +213,9 @@ fn find(
 fn parse_path(text: &str) -> Result<SecretPath, Refused> {
     let parsed = match text.parse::<Resource>() {
         Ok(Resource::Secret(path)) => Ok(path),
-        Ok(Resource::Tool { .. } | Resource::Audit | Resource::Policy) | Err(_) => text.parse::<SecretPath>(),
+        Ok(Resource::Tool { .. } | Resource::Audit | Resource::Policy) | Err(_) => {
+            text.parse::<SecretPath>()
+        }
     };
     parsed.map_err(|error| {
         Refused::invalid(error.to_string(), "Write it as production/DATABASE_URL.")

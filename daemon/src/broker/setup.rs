@@ -9,8 +9,8 @@ use vouchsafe_core::token::{Token, TokenKind};
 
 use super::{Broker, Code, Refused, SecretRecord, Stop, entries, random};
 use crate::store::{Reader, TokenHash};
-use vouchsafe_core::project::{DEFAULT_PROJECT, Project};
 use crate::vault::Place;
+use vouchsafe_core::project::{DEFAULT_PROJECT, Project};
 
 /// What a new home begins with.
 #[derive(Debug)]

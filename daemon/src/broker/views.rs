@@ -66,10 +66,8 @@ pub struct AccessAsk {
     pub resources: Vec<Resource>,
     /// What it wants to do with them.
     pub operation: Operation,
-    /// Why, in its words.
-    pub reason: Option<String>,
-    /// How long it would like them for.
-    pub duration: Option<Duration>,
+    /// What it says with it.
+    pub plea: super::Plea,
 }
 
 /// What comes of asking for a value.
@@ -92,6 +90,29 @@ pub enum Release {
         resource: Resource,
         /// Which version of it.
         version: u64,
+    },
+    /// People have been asked.
+    Pending(Box<Pending>),
+    /// People were asked, and it was not granted.
+    Settled(Box<Approval>),
+}
+
+/// What comes of asking for the log.
+#[derive(Debug)]
+pub enum AuditRelease {
+    /// Entries, newest first.
+    Entries {
+        /// One page of them.
+        page: Paged<StoredEntry>,
+        /// The lease after this use.
+        lease: Box<Lease>,
+    },
+    /// Counts of entries, most frequent first.
+    Groups {
+        /// What is counted, and how often it is there.
+        groups: Vec<(String, u64)>,
+        /// The lease after this use.
+        lease: Box<Lease>,
     },
     /// People have been asked.
     Pending(Box<Pending>),

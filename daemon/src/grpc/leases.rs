@@ -4,8 +4,7 @@ use tonic::{Request, Response, Status, async_trait};
 use vouchsafe_proto::v1::leases_server::Leases;
 use vouchsafe_proto::v1::{
     Lease, ListLeasesRequest, ListLeasesResponse, ListSessionsRequest, ListSessionsResponse,
-    RevokeLeasesRequest, RevokeLeasesResponse,
-    ShowLeaseRequest,
+    RevokeLeasesRequest, RevokeLeasesResponse, ShowLeaseRequest,
 };
 
 use super::{Door, caller, convert};

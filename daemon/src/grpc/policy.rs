@@ -4,8 +4,8 @@ use tonic::{Request, Response, Status, async_trait};
 use vouchsafe_proto::v1::policy_server::Policy;
 use vouchsafe_proto::v1::{
     CheckPolicyRequest, CheckPolicyResponse, ExplainPolicyRequest, ExplainPolicyResponse,
-    ReloadPolicyRequest, ReloadPolicyResponse, ReplayPolicyRequest, ReplayPolicyResponse, ShowPolicyRequest, ShowPolicyResponse,
-    TestPolicyRequest, TestPolicyResponse,
+    ReloadPolicyRequest, ReloadPolicyResponse, ReplayPolicyRequest, ReplayPolicyResponse,
+    ShowPolicyRequest, ShowPolicyResponse, TestPolicyRequest, TestPolicyResponse,
 };
 
 use super::{Door, caller, convert};

@@ -12,7 +12,7 @@ use vouchsafe_core::text::{self, REASON_CHARS_MAX};
 use vouchsafe_core::time;
 
 use super::tools::Tool;
-use crate::broker::{AccessAsk, Page, Refused};
+use crate::broker::{AccessAsk, AuditQuery, Page, Plea, Refused};
 
 /// The longest URI or pattern, in characters: 8 segments of 64 and what is between them.
 pub(super) const URI_CHARS_MAX: usize = 600;
@@ -20,6 +20,12 @@ pub(super) const URI_CHARS_MAX: usize = 600;
 pub(super) const ID_CHARS_MAX: usize = 40;
 /// The longest duration, in characters.
 pub(super) const DURATION_CHARS_MAX: usize = 40;
+/// The longest time, in characters.
+pub(super) const TIME_CHARS_MAX: usize = 40;
+/// The longest name of a key, a user or an action, in characters.
+pub(super) const NAME_CHARS_MAX: usize = 100;
+/// The most entries of the log on one page.
+pub(super) const AUDIT_ENTRIES_MAX: u32 = 100;
 /// The longest page token, in characters.
 pub(super) const PAGE_TOKEN_CHARS_MAX: usize = 1_000;
 
@@ -31,13 +37,14 @@ const ASK_AGAIN: &str = "Correct the argument and call again.";
 #[derive(Debug)]
 pub(super) enum Call {
     ListSecrets { pattern: Option<Pattern>, page: Page },
-    ReadSecret { resource: Resource, reason: Option<String>, duration: Option<Duration> },
+    ReadSecret { resource: Resource, plea: Plea },
     RequestAccess(AccessAsk),
     AwaitApproval { id: String },
     WithdrawApproval { id: String },
     ListLeases,
     RenewLease { id: String, duration: Option<Duration> },
     ReleaseLease { id: String },
+    QueryAudit { query: AuditQuery, by: Option<String>, page: Page, plea: Plea },
     Whoami,
 }
 
@@ -53,16 +60,13 @@ impl Call {
                     token: fields.text("page_token", PAGE_TOKEN_CHARS_MAX)?.unwrap_or_default(),
                 },
             },
-            Tool::ReadSecret => Self::ReadSecret {
-                resource: fields.secret("uri")?,
-                reason: fields.text("reason", REASON_CHARS_MAX)?,
-                duration: fields.duration()?,
-            },
+            Tool::ReadSecret => {
+                Self::ReadSecret { resource: fields.secret("uri")?, plea: fields.plea()? }
+            }
             Tool::RequestAccess => Self::RequestAccess(AccessAsk {
                 resources: fields.resources()?,
                 operation: fields.parsed("operation", ID_CHARS_MAX)?.unwrap_or(Operation::Read),
-                reason: fields.text("reason", REASON_CHARS_MAX)?,
-                duration: fields.duration()?,
+                plea: fields.plea()?,
             }),
             Tool::AwaitApproval => Self::AwaitApproval { id: fields.id("approval_id")? },
             Tool::WithdrawApproval => Self::WithdrawApproval { id: fields.id("approval_id")? },
@@ -71,6 +75,24 @@ impl Call {
                 Self::RenewLease { id: fields.id("lease_id")?, duration: fields.duration()? }
             }
             Tool::ReleaseLease => Self::ReleaseLease { id: fields.id("lease_id")? },
+            Tool::QueryAudit => Self::QueryAudit {
+                query: AuditQuery {
+                    since: fields.time("since")?,
+                    until: fields.time("until")?,
+                    actor: fields.text("actor", NAME_CHARS_MAX)?,
+                    action: fields.text("action", NAME_CHARS_MAX)?,
+                    resource: fields.text("resource", URI_CHARS_MAX)?,
+                    approval: fields.text("approval_id", ID_CHARS_MAX)?,
+                    outcome: fields.text("outcome", ID_CHARS_MAX)?,
+                    project: None,
+                },
+                by: fields.text("group_by", ID_CHARS_MAX)?,
+                page: Page {
+                    size: fields.count("limit", AUDIT_ENTRIES_MAX)?,
+                    token: fields.text("page_token", PAGE_TOKEN_CHARS_MAX)?.unwrap_or_default(),
+                },
+                plea: fields.plea()?,
+            },
             Tool::Whoami => Self::Whoami,
         };
         fields.nothing_left(tool)?;
@@ -95,6 +117,37 @@ impl Fields {
                 Ok(Some(text))
             }
             Some(other) => Err(wrong_type(name, "a string", &other)),
+        }
+    }
+
+    /// What an agent says with an ask.
+    fn plea(&mut self) -> Result<Plea, Refused> {
+        Ok(Plea {
+            reason: self.text("reason", REASON_CHARS_MAX)?,
+            reason_kind: self.text("reason_kind", ID_CHARS_MAX)?,
+            duration: self.duration()?,
+        })
+    }
+
+    /// A time in RFC 3339.
+    fn time(&mut self, name: &'static str) -> Result<Option<time::UnixTime>, Refused> {
+        let Some(text) = self.text(name, TIME_CHARS_MAX)? else { return Ok(None) };
+        let parsed = time::UnixTime::parse_rfc3339(&text);
+        parsed.map(Some).ok_or_else(|| {
+            invalid(format!("`{name}` is no time: write it as 2026-11-21T10:44:00Z"))
+        })
+    }
+
+    /// A number from 1; 0 where none is given.
+    fn count(&mut self, name: &'static str, max: u32) -> Result<u32, Refused> {
+        match self.0.remove(name) {
+            None => Ok(0),
+            Some(Value::Number(number)) => {
+                let fits = number.as_u64().and_then(|number| u32::try_from(number).ok());
+                fits.filter(|number| (1..=max).contains(number))
+                    .ok_or_else(|| invalid(format!("`{name}` is a whole number from 1 to {max}")))
+            }
+            Some(other) => Err(wrong_type(name, "a number", &other)),
         }
     }
 

@@ -61,7 +61,10 @@ impl Door {
     ) -> Result<Held, Refused> {
         let broker = &self.broker;
         let reply = match call {
-            Call::ReadSecret { .. } | Call::RequestAccess(_) | Call::AwaitApproval { .. } => {
+            Call::ReadSecret { .. }
+            | Call::RequestAccess(_)
+            | Call::QueryAudit { .. }
+            | Call::AwaitApproval { .. } => {
                 return self.hold(agent, context, || self.ask(&call, agent)).await;
             }
             Call::ListSecrets { pattern, page } => {
@@ -88,10 +91,15 @@ impl Door {
     /// One of the calls that people may have to answer first.
     async fn ask(&self, call: &Call, agent: &Agent) -> Result<Step, Refused> {
         match call {
-            Call::ReadSecret { resource, reason, duration } => {
-                let released =
-                    self.broker.read_secret(agent, resource, reason.clone(), *duration).await?;
+            Call::ReadSecret { resource, plea } => {
+                let released = self.broker.read_secret(agent, resource, plea.clone()).await?;
                 Ok(results::release(released))
+            }
+            Call::QueryAudit { query, by, page, plea } => {
+                let (query, page) = (query.clone(), page.clone());
+                let answer =
+                    self.broker.query_audit_for(agent, query, by.as_deref(), page, plea.clone());
+                Ok(results::log(answer.await?))
             }
             Call::RequestAccess(ask) => {
                 let operation = ask.operation;
@@ -135,6 +143,7 @@ fn durable_tool(tool: Tool, context: &RequestContext<RoleServer>) -> Option<Made
         | Tool::ListLeases
         | Tool::RenewLease
         | Tool::ReleaseLease
+        | Tool::QueryAudit
         | Tool::Whoami => return None,
     };
     let keeps = context.client_capabilities().is_some_and(|client| client.supports_tasks());

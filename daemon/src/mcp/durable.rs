@@ -16,7 +16,7 @@ use vouchsafe_core::lease::Lease;
 
 use super::results::{self, RETRY_MS, Reply, Step, clock};
 use super::{Door, error};
-use crate::broker::{AwaitOutcome, Code, Kind, Refused};
+use crate::broker::{AwaitOutcome, Code, Kind, Plea, Refused};
 
 const READ_SUFFIX: &str = ".read";
 
@@ -124,7 +124,8 @@ impl Door {
             return results::lease_ended();
         };
         let resource = &lease.terms().resource;
-        match self.broker.read_secret(agent, resource, None, None).await.map(results::release) {
+        match self.broker.read_secret(agent, resource, Plea::default()).await.map(results::release)
+        {
             Ok(Step::Done(reply)) => reply,
             Ok(Step::Pending(_ended_meanwhile)) => results::lease_ended(),
             Err(refused) => results::refused(&refused),

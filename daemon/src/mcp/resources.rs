@@ -18,7 +18,7 @@ use super::calls::{gone, scope_needed};
 use super::results::{self, Reply};
 use super::wait::Held;
 use super::{Door, error};
-use crate::broker::{Code, Page, SecretListing};
+use crate::broker::{Code, Page, Plea, SecretListing};
 
 /// People have been asked.
 const PENDING: ErrorCode = ErrorCode(1001);
@@ -68,7 +68,7 @@ impl Door {
         let _place = self.place().map_err(|refused| error(&refused))?;
         let held = self
             .hold(agent, context, || async {
-                let released = self.broker.read_secret(agent, &resource, None, None).await?;
+                let released = self.broker.read_secret(agent, &resource, Plea::default()).await?;
                 Ok(results::release(released))
             })
             .await;
@@ -127,7 +127,7 @@ fn come_again(pending: &Pending, round: Option<u32>) -> Result<ReadResourceRespo
         return Ok(InputRequiredResult::from_request_state(state).into());
     }
     let message = "people have been asked and have not answered yet: read it again";
-    Err(ErrorData::new(PENDING, message, Some(results::handle(&pending.ask))))
+    Err(ErrorData::new(PENDING, message, Some(results::handle(&pending))))
 }
 
 fn round(state: Option<&str>) -> u32 {

@@ -13,7 +13,9 @@ use vouchsafe_core::text::{self, REASON_CHARS_MAX};
 use vouchsafe_core::time::UnixTime;
 
 use super::tools::Tool;
-use crate::broker::{Access, AwaitOutcome, Code, Needs, Paged, Refused, Release, SecretListing};
+use crate::broker::{
+    Access, AuditRelease, AwaitOutcome, Code, Needs, Paged, Refused, Release, SecretListing,
+};
 
 /// After how long it makes sense to ask again, in milliseconds.
 pub(super) const RETRY_MS: u64 = 2_000;
@@ -56,19 +58,20 @@ impl Reply {
 
 /// People have been asked: the handle, and what to do with it.
 pub(super) fn pending(pending: &Pending) -> Reply {
-    let handle = handle(&pending.ask);
-    Reply::done("pending", handle)
+    Reply::done("pending", handle(pending))
 }
 
 /// The members of a pending result, in errors too.
-pub(super) fn handle(ask: &Ask) -> Value {
+pub(super) fn handle(pending: &Pending) -> Value {
+    let ask = &pending.ask;
     let id = ask.id.to_string();
-    let until = clock(ask.deadline.wall);
+    let deadline = pending.deadline().wall;
+    let until = clock(deadline);
     json!({
         "status": "pending",
         "approval_id": id,
         "digest": ask.digest().short(),
-        "expires_at": ask.deadline.wall.rfc3339(),
+        "expires_at": deadline.rfc3339(),
         "retry_after_ms": RETRY_MS,
         "next": call(Tool::AwaitApproval, json!({ "approval_id": id })),
         "message": format!(
@@ -138,6 +141,34 @@ pub(super) fn release(release: Release) -> Step {
     })
 }
 
+/// What came of asking for the log.
+pub(super) fn log(release: AuditRelease) -> Step {
+    Step::Done(match release {
+        AuditRelease::Pending(pending) => return Step::Pending(pending),
+        AuditRelease::Settled(approval) => settled(&approval),
+        AuditRelease::Groups { groups, lease: under } => {
+            let counted =
+                |(value, count): &(String, u64)| json!({ "value": value, "count": count });
+            let groups: Vec<_> = groups.iter().map(counted).collect();
+            let content = json!({ "status": "ok", "groups": groups, "lease": lease(&under) });
+            Reply::done("ok", content)
+        }
+        AuditRelease::Entries { page, lease: under } => {
+            // A line is JSON, and what others wrote in it was made safe to show when it was.
+            let entries: Vec<Value> = page
+                .items
+                .iter()
+                .map(|entry| serde_json::from_str(&entry.line).unwrap_or_default())
+                .collect();
+            let mut content = json!({ "status": "ok", "entries": entries, "lease": lease(&under) });
+            if let Some(members) = content.as_object_mut().filter(|_| !page.next.is_empty()) {
+                members.insert("next_token".to_owned(), page.next.into());
+            }
+            Reply::done("ok", content)
+        }
+    })
+}
+
 /// A value as text: as it is where it is text, else in base64.
 pub(super) fn encode(secret: &SecretBytes) -> (&'static str, String) {
     // The agent that asked holds a lease on it, and the entry of this use is committed.
@@ -173,9 +204,16 @@ pub(super) fn standing(outcome: AwaitOutcome) -> Step {
         AwaitOutcome::Pending(pending) => return Step::Pending(pending),
         AwaitOutcome::Settled(approval) => settled(&approval),
         AwaitOutcome::Approved { approval, leases: given } => {
-            let mut reply = leased(&given, approval.ask().operation);
+            let ask = approval.ask();
+            let mut reply = leased(&given, ask.operation);
             if let Some(content) = reply.content.as_object_mut() {
-                content.insert("approval_id".to_owned(), approval.ask().id.to_string().into());
+                content.insert("approval_id".to_owned(), ask.id.to_string().into());
+                if ask.items.iter().any(|item| item.resource == Resource::Audit) {
+                    // The lease is good for the same filters: they are said again.
+                    let filters = serde_json::from_str(&ask.arguments).unwrap_or_default();
+                    content.insert("next".to_owned(), call(Tool::QueryAudit, filters));
+                    content.insert("message".to_owned(), "You may search the log now.".into());
+                }
             }
             reply
         }

@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use vouchsafe_core::approval::ITEMS_MAX;
 use vouchsafe_core::text::REASON_CHARS_MAX;
 
-use super::arguments::{DURATION_CHARS_MAX, ID_CHARS_MAX, PAGE_TOKEN_CHARS_MAX, URI_CHARS_MAX};
+use super::arguments::{
+    AUDIT_ENTRIES_MAX, DURATION_CHARS_MAX, ID_CHARS_MAX, NAME_CHARS_MAX, PAGE_TOKEN_CHARS_MAX,
+    TIME_CHARS_MAX, URI_CHARS_MAX,
+};
 use super::tools::Tool;
 
 /// What the tool takes.
@@ -20,9 +23,15 @@ pub(super) fn input(tool: Tool) -> Arc<JsonObject> {
         Tool::ListSecrets => {
             (json!({ "pattern": pattern(), "page_token": page_token() }), json!([]))
         }
-        Tool::ReadSecret => {
-            (json!({ "uri": uri(), "reason": reason(), "duration": duration() }), json!(["uri"]))
-        }
+        Tool::ReadSecret => (
+            json!({
+                "uri": uri(),
+                "reason": reason(),
+                "reason_kind": reason_kind(),
+                "duration": duration(),
+            }),
+            json!(["uri"]),
+        ),
         Tool::RequestAccess => (
             json!({
                 "resources": {
@@ -39,10 +48,12 @@ pub(super) fn input(tool: Tool) -> Arc<JsonObject> {
                     "enum": ["use", "read", "write", "delete"],
                 },
                 "reason": reason(),
+                "reason_kind": reason_kind(),
                 "duration": duration(),
             }),
             json!(["resources"]),
         ),
+        Tool::QueryAudit => (audit_filters(), json!([])),
         Tool::AwaitApproval | Tool::WithdrawApproval => (
             json!({ "approval_id": id("The approval_id of a pending result, `ap_...`.") }),
             json!(["approval_id"]),
@@ -85,6 +96,20 @@ pub(super) fn output(tool: Tool) -> Arc<JsonObject> {
         Tool::WithdrawApproval => json!({}),
         Tool::RenewLease => json!({ "lease": { "type": "object" } }),
         Tool::ReleaseLease => json!({ "lease_id": { "type": "string" } }),
+        Tool::QueryAudit => json!({
+            "entries": {
+                "type": "array",
+                "description": "Entries as they stand in the log, newest first.",
+                "items": { "type": "object" },
+            },
+            "groups": {
+                "type": "array",
+                "description": "With `group_by`: each value and how many entries have it.",
+                "items": { "type": "object" },
+            },
+            "next_token": { "type": "string" },
+            "lease": { "type": "object" },
+        }),
         Tool::Whoami => json!({
             "key": { "type": "string" },
             "project": { "type": "string" },
@@ -105,6 +130,7 @@ pub(super) fn output(tool: Tool) -> Arc<JsonObject> {
         | Tool::AwaitApproval
         | Tool::WithdrawApproval
         | Tool::RenewLease
+        | Tool::QueryAudit
         | Tool::ReleaseLease => json!(["status"]),
     };
     object(json!({ "type": "object", "properties": properties, "required": required }))
@@ -113,7 +139,11 @@ pub(super) fn output(tool: Tool) -> Arc<JsonObject> {
 const fn waits(tool: Tool) -> bool {
     matches!(
         tool,
-        Tool::ReadSecret | Tool::RequestAccess | Tool::AwaitApproval | Tool::WithdrawApproval
+        Tool::ReadSecret
+            | Tool::RequestAccess
+            | Tool::AwaitApproval
+            | Tool::WithdrawApproval
+            | Tool::QueryAudit
     )
 }
 
@@ -176,6 +206,48 @@ fn reason() -> Value {
         "description": "What you need it for, for the person who decides: the task at hand, in a \
                         sentence or two.",
         "maxLength": REASON_CHARS_MAX,
+    })
+}
+
+fn reason_kind() -> Value {
+    json!({
+        "type": "string",
+        "description": "Which kind of reason it is, where the rule asks for one; a refusal says \
+                        which there are.",
+        "maxLength": ID_CHARS_MAX,
+    })
+}
+
+/// What narrows a search of the log.
+fn audit_filters() -> Value {
+    let text = |description: &str, max: usize| json!({ "type": "string", "description": description, "maxLength": max });
+    json!({
+        "since": text("Entries of this time or later, RFC 3339.", TIME_CHARS_MAX),
+        "until": text("Entries before this time, RFC 3339.", TIME_CHARS_MAX),
+        "actor": text("By the key or user of this name.", NAME_CHARS_MAX),
+        "action": text("Such as secret.read; secret.* takes all of a kind.", NAME_CHARS_MAX),
+        "resource": text("About this URI, or all that this pattern matches.", URI_CHARS_MAX),
+        "approval_id": text("About this approval.", ID_CHARS_MAX),
+        "outcome": {
+            "type": "string",
+            "description": "How it ended.",
+            "enum": ["ok", "refused", "failed"],
+        },
+        "group_by": {
+            "type": "string",
+            "description": "Count entries by this instead of listing them.",
+            "enum": ["actor", "action", "resource", "outcome", "day"],
+        },
+        "limit": {
+            "type": "integer",
+            "description": "Entries on a page; 50 where nothing is said.",
+            "minimum": 1,
+            "maximum": AUDIT_ENTRIES_MAX,
+        },
+        "page_token": page_token(),
+        "reason": reason(),
+        "reason_kind": reason_kind(),
+        "duration": duration(),
     })
 }
 

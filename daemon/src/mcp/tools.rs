@@ -16,12 +16,13 @@ pub(super) enum Tool {
     ListLeases,
     RenewLease,
     ReleaseLease,
+    QueryAudit,
     Whoami,
 }
 
 impl Tool {
     /// Every tool, in the order in which they are listed.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::ListSecrets,
         Self::ReadSecret,
         Self::RequestAccess,
@@ -30,6 +31,7 @@ impl Tool {
         Self::ListLeases,
         Self::RenewLease,
         Self::ReleaseLease,
+        Self::QueryAudit,
         Self::Whoami,
     ];
 
@@ -43,6 +45,7 @@ impl Tool {
             Self::ListLeases => "list_leases",
             Self::RenewLease => "renew_lease",
             Self::ReleaseLease => "release_lease",
+            Self::QueryAudit => "query_audit",
             Self::Whoami => "whoami",
         }
     }
@@ -55,6 +58,7 @@ impl Tool {
     pub(super) const fn scope(self) -> Option<Scope> {
         match self {
             Self::ListSecrets | Self::ReadSecret | Self::RequestAccess => Some(Scope::SecretsRead),
+            Self::QueryAudit => Some(Scope::AuditRead),
             Self::AwaitApproval
             | Self::WithdrawApproval
             | Self::ListLeases
@@ -86,6 +90,7 @@ impl Tool {
             Self::ListLeases => "List leases",
             Self::RenewLease => "Renew a lease",
             Self::ReleaseLease => "Release a lease",
+            Self::QueryAudit => "Search the audit log",
             Self::Whoami => "Who am I",
         }
     }
@@ -131,6 +136,13 @@ impl Tool {
             Self::ReleaseLease => {
                 "Gives one of your leases back. Do it as soon as you no longer need the value."
             }
+            Self::QueryAudit => {
+                "Searches this project's audit log, newest first: who asked for what, who \
+                 answered, what was released and what was refused. Holds metadata of keys, rules \
+                 and resources, never a value. Narrow it with the filters; `group_by` counts \
+                 instead of listing. If `next_token` is there, call again with it as \
+                 `page_token` and the same filters. A person may have to approve it first."
+            }
             Self::Whoami => {
                 "Tells which key this connection uses, who answers for it, and what it may do."
             }
@@ -139,9 +151,11 @@ impl Tool {
 
     fn annotations(self) -> ToolAnnotations {
         let (read_only, idempotent) = match self {
-            Self::ListSecrets | Self::AwaitApproval | Self::ListLeases | Self::Whoami => {
-                (true, true)
-            }
+            Self::ListSecrets
+            | Self::AwaitApproval
+            | Self::ListLeases
+            | Self::QueryAudit
+            | Self::Whoami => (true, true),
             // These ask people and use leases up.
             Self::ReadSecret | Self::RequestAccess | Self::RenewLease => (false, false),
             Self::WithdrawApproval | Self::ReleaseLease => (false, true),
@@ -192,7 +206,7 @@ mod tests {
     fn a_key_without_the_scope_keeps_what_it_has() {
         let scopes = Scopes::parse(["audit:read"]).unwrap();
         let left: Vec<_> = Tool::ALL.into_iter().filter(|tool| tool.allowed(&scopes)).collect();
-        assert_eq!(left.len(), 6);
+        assert_eq!(left.len(), 7);
         assert!(!left.contains(&Tool::ReadSecret));
     }
 }

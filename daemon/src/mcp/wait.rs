@@ -158,7 +158,7 @@ impl Progress {
     async fn tell(&mut self, pending: &Pending, context: &RequestContext<RoleServer>) {
         let Some(token) = context.meta.get_progress_token() else { return };
         self.told += 1;
-        let (id, until) = (pending.ask.id, clock(pending.ask.deadline.wall));
+        let (id, until) = (pending.ask.id, clock(pending.deadline().wall));
         let message = ProgressNotificationParam::new(token, f64::from(self.told))
             .with_message(format!("waiting for approval {id} (expires {until})"));
         let telling = timeout(PROGRESS_TIME_MAX, context.peer.notify_progress(message));

@@ -218,7 +218,9 @@ fn settings(row: &Row<'_>) -> rusqlite::Result<KeySettings> {
         tools: ToolList::parse(tools.iter().map(String::as_str))
             .map_err(|e| unreadable(13, text, e))?,
         rate: Rate::new(row.get(14)?).map_err(|e| unreadable(14, number, e))?,
-        monthly: monthly.map(|n| u64::try_from(n).map_err(|e| unreadable(15, number, e))).transpose()?,
+        monthly: monthly
+            .map(|n| u64::try_from(n).map_err(|e| unreadable(15, number, e)))
+            .transpose()?,
         expires_at: time_opt(row, 16)?,
     })
 }

@@ -90,15 +90,16 @@ impl Tx<'_> {
             Review::Open(_) => None,
             Review::Closed(closed) => Some(closed.reviewed_at),
         };
-        let changed = self.execute(
-            "-- close_review
+        let changed =
+            self.execute(
+                "-- close_review
              UPDATE reviews SET reviewed_at = $1, body = $2 WHERE id = $3 AND reviewed_at IS NULL",
-            params![
-                reviewed_at.map(UnixTime::ms),
-                to_json(review),
-                review.opened().id.to_string(),
-            ],
-        )?;
+                params![
+                    reviewed_at.map(UnixTime::ms),
+                    to_json(review),
+                    review.opened().id.to_string(),
+                ],
+            )?;
         Ok(changed == 1)
     }
 }

@@ -75,8 +75,7 @@ impl Approved {
     pub fn sessions(&self, generation: u32, time: SessionTime, now: &Now) -> Vec<Session> {
         let mut sessions: Vec<Session> = Vec::new();
         for granted in self.granted.iter().filter(|granted| granted.limits.remember) {
-            let (Some(item), Some(holder)) =
-                (self.ask.items.get(granted.item), self.ask.asker.key)
+            let (Some(item), Some(holder)) = (self.ask.items.get(granted.item), self.ask.asker.key)
             else {
                 continue;
             };

@@ -345,18 +345,17 @@ fn check_narrowing(
         }
     }
     if narrowing.kind == GrantKind::Session {
-        let chosen = ask.items.iter().filter(|item| {
-            narrowing.only.is_empty() || narrowing.only.contains(&item.resource)
-        });
+        let chosen = ask
+            .items
+            .iter()
+            .filter(|item| narrowing.only.is_empty() || narrowing.only.contains(&item.resource));
         let mut chosen = chosen.filter(|item| electorate.counts(&item.rule, voter));
         if let Some(item) = chosen.find(|item| !item.rule.remember) {
             return Err(VoteError::NotRemembered(item.rule.name.to_string()));
         }
     }
-    let limits = ask
-        .items
-        .iter()
-        .map(|item| Limits::approved(&item.rule, ask.operation, ask.requested));
+    let limits =
+        ask.items.iter().map(|item| Limits::approved(&item.rule, ask.operation, ask.requested));
     if let Some(duration) = narrowing.duration {
         let longest = limits.clone().map(|limits| limits.duration).max().unwrap_or_default();
         if duration > longest {

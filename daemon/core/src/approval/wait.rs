@@ -95,9 +95,9 @@ impl Pending {
             let escalation = item.rule.escalation.as_ref()?;
             (!told).then_some(escalation.after)
         });
-        let reminder = self.remind_every().map(|every| {
-            every.saturating_mul(self.told.reminders.saturating_add(1))
-        });
+        let reminder = self
+            .remind_every()
+            .map(|every| every.saturating_mul(self.told.reminders.saturating_add(1)));
         let next = escalations.chain(reminder).min().unwrap_or(whole).min(whole);
         Some(self.deadline().before(whole.saturating_sub(next)))
     }

@@ -210,7 +210,9 @@ impl Rule {
             return Err(ReasonNeeded::Short { min, has });
         }
         match &self.reason_pattern {
-            Some(pattern) if !reason.is_some_and(|reason| pattern.regex.matches(reason.original())) => {
+            Some(pattern)
+                if !reason.is_some_and(|reason| pattern.regex.matches(reason.original())) =>
+            {
                 Err(ReasonNeeded::Form { hint: pattern.hint.clone() })
             }
             Some(_) | None => Ok(()),
