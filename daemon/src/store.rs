@@ -46,6 +46,7 @@ pub use error::{OpenError, StartError, StoreError, WriteError};
 pub use keys::KeyView;
 pub use secrets::{SecretRecord, VersionRecord};
 pub use sql::{Reader, Tx};
+pub use stops::StopView;
 pub use users::TokenHash;
 
 use pool::Pool;

@@ -14,6 +14,7 @@ use super::agents::Done;
 use super::asks::{Arguments, Asked, Plea, Wish, need_scope};
 use super::audit::{described, filter, group_by, page_start};
 use super::doors::live_agent;
+use super::emergency::check_not_stopped;
 use super::gives::Stand;
 use super::{
     AuditQuery, AuditRelease, Broker, Page, Paged, Refused, Stop, StoredEntry, approvals, entries,
@@ -95,6 +96,7 @@ fn reach(
     entry: vouchsafe_core::audit::Entry,
 ) -> Result<Done<Reached>, Stop> {
     live_agent(tx, &wish.agent)?;
+    check_not_stopped(tx, wish.agent.project, wish.agent.key)?;
     need_scope(&wish.agent, Scope::AuditRead)?;
     let filter = filter(tx, query.clone())?;
     if let Some(id) = filter.approval {

@@ -16,6 +16,7 @@ use super::asks::{
     check_resources, expire_lease, need_scope, save_settled,
 };
 use super::doors::live_agent;
+use super::emergency::check_not_stopped;
 use super::gives::{Stand, given_freely, gives_freely};
 use super::leases::find_lease;
 use super::paging::by_name;
@@ -261,6 +262,7 @@ impl Broker {
         let (agent, id, entry) = (agent.clone(), id.to_owned(), subject.clone());
         self.run("renew_lease", subject, move |tx| {
             live_agent(tx, &agent)?;
+            check_not_stopped(tx, agent.project, agent.key)?;
             let lease = match own_lease(tx, &agent, &id)? {
                 Lease::Active(active) => active,
                 ended @ Lease::Ended(_) => return Err(ended_already(&ended).into()),
@@ -375,6 +377,7 @@ impl Broker {
 
 fn read(tx: &mut Tx<'_>, wish: &Wish, resource: &Resource) -> Result<Done<Read>, Stop> {
     live_agent(tx, &wish.agent)?;
+    check_not_stopped(tx, wish.agent.project, wish.agent.key)?;
     need_scope(&wish.agent, Scope::SecretsRead)?;
     let wanted = wish.want(tx, resource)?;
     let Some(secret) = wanted.secret.clone() else { return Err(Refused::internal().into()) };
@@ -400,6 +403,7 @@ fn read(tx: &mut Tx<'_>, wish: &Wish, resource: &Resource) -> Result<Done<Read>,
 
 fn access(tx: &mut Tx<'_>, wish: &Wish, resources: &[Resource]) -> Result<Done<Reached>, Stop> {
     live_agent(tx, &wish.agent)?;
+    check_not_stopped(tx, wish.agent.project, wish.agent.key)?;
     let (mut leases, mut given, mut open) = (Vec::new(), Vec::new(), Vec::new());
     for (index, resource) in resources.iter().enumerate() {
         let wanted = wish.want(tx, resource)?;

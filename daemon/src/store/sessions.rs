@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 use vouchsafe_core::approval::Session;
-use vouchsafe_core::id::{ApprovalId, KeyId};
+use vouchsafe_core::id::{ApprovalId, KeyId, ProjectId};
 use vouchsafe_core::resource::Operation;
 use vouchsafe_core::time::UnixTime;
 
@@ -39,14 +39,29 @@ impl Reader<'_> {
         )
     }
 
-    /// All sessions that last beyond a time and that nobody has ended, newest first.
-    pub fn sessions_after(&self, time: UnixTime) -> Result<Vec<Session>, StoreError> {
+    /// Sessions that nobody has ended, each with its project's name, the ones that last longest
+    /// first: of a project, of a key, given by an approval; what is not given does not matter. The
+    /// time of some may be up.
+    pub fn sessions_open(
+        &self,
+        project: Option<ProjectId>,
+        key: Option<KeyId>,
+        approval: Option<ApprovalId>,
+    ) -> Result<Vec<(Session, String)>, StoreError> {
         self.query(
-            "-- sessions_after
-             SELECT body FROM sessions WHERE ended_at IS NULL AND until_at > $1
-             ORDER BY until_at DESC LIMIT 1000",
-            params![time.ms()],
-            |row| json(row, 0),
+            "-- sessions_open
+             SELECT s.body, p.name FROM sessions s JOIN projects p ON p.id = s.project_id
+             WHERE s.ended_at IS NULL
+               AND (CAST($1 AS TEXT) IS NULL OR s.project_id = $1)
+               AND (CAST($2 AS TEXT) IS NULL OR s.key_id = $2)
+               AND (CAST($3 AS TEXT) IS NULL OR s.approval_id = $3)
+             ORDER BY s.until_at DESC, s.approval_id, s.rule",
+            params![
+                project.map(|id| id.to_string()),
+                key.map(|id| id.to_string()),
+                approval.map(|id| id.to_string()),
+            ],
+            |row| Ok((json(row, 0)?, row.get(1)?)),
         )
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::caller::Claims;
 use crate::id::{ID_BYTES, LeaseId, SecretId, UserId};
 use crate::lease::{Active, Claim, Lease, RenewError, TakeError};
-use crate::policy::{Asks, LeaseTerms, Member, Options, PolicyFile, Quorum, RuleSet, parse};
+use crate::policy::{Asks, LeaseTerms, Member, Mode, Options, PolicyFile, Quorum, RuleSet, parse};
 use crate::resource::{Operations, Resource};
 use crate::text::Reason;
 use crate::time::{BootId, Deadline, Now};
@@ -43,15 +43,23 @@ fn rule(name: &str, quorum: u32, self_approval: bool) -> Rule {
         resource: "vouchsafe://secrets/production/*".parse().unwrap(),
         operations: Operations::of(&[Operation::Read]),
         asks: Asks::People(Quorum {
-            approvers: vec!["group:oncall".parse().unwrap()],
-            count: quorum,
             self_approval,
+            ..Quorum::of(vec!["group:oncall".parse().unwrap()], quorum)
         }),
+        mode: Mode::Enforce,
+        auto_approve: None,
         require_reason: false,
         min_reason_length: 0,
+        reason_pattern: None,
+        reason_kinds: Vec::new(),
         lease: LeaseTerms { default: 15 * MINUTE, max: 60 * MINUTE, uses: Some(20) },
         pending_for: 60 * MINUTE,
+        escalation: None,
+        remind_every: None,
+        remember: false,
+        bind: Bind::Arguments,
         follow_rotation: false,
+        break_glass: Vec::new(),
     }
 }
 
@@ -75,9 +83,9 @@ fn ask(items: Vec<Item>) -> Ask {
         project: ProjectId::from_random([2; ID_BYTES]),
         project_name: "default".to_owned(),
         asker: Asker {
-            key: KeyId::from_random([3; ID_BYTES]),
+            key: Some(KeyId::from_random([3; ID_BYTES])),
             key_name: "claude-desktop".to_owned(),
-            owner: UserId::from_random([4; ID_BYTES]),
+            owner: Some(UserId::from_random([4; ID_BYTES])),
             owner_name: "owner".to_owned(),
             claims: Claims::default(),
         },
@@ -85,6 +93,7 @@ fn ask(items: Vec<Item>) -> Ask {
         items,
         arguments: "{}".to_owned(),
         reason: Some(Reason::parse("INC-1042: replica lag").unwrap()),
+        reason_kind: None,
         requested: None,
         asked_at: now().wall,
         deadline: now().deadline(60 * MINUTE),
@@ -130,6 +139,12 @@ fn approved(approval: Approval) -> Approved {
         Approval::Approved(approved) => approved,
         other => panic!("{:?}", other.status()),
     }
+}
+
+/// How many places of each factor are filled, rule by rule.
+fn met(pending: &Pending, people: &Directory, now: &Now) -> Vec<Vec<u32>> {
+    let progress = pending.progress(people, now).into_iter();
+    progress.map(|rule| rule.factors.iter().map(|factor| factor.met).collect()).collect()
 }
 
 /// Casts a yes of each voter in turn; tells how it ended, or what refused the last one.
@@ -197,7 +212,7 @@ fn a_vote_whose_giver_lost_their_standing_does_not_count() {
     let pending =
         still_pending(pending.vote(vote, &people(&["ann", "ben", "cid"]), &now()).unwrap());
     let without_ann = people(&["ben", "cid"]);
-    assert_eq!(pending.progress(&without_ann).first().map(|p| p.met), Some(0));
+    assert_eq!(met(&pending, &without_ann, &now()), [[0]]);
     let vote = yes(&pending, "ben");
     let pending = still_pending(pending.vote(vote, &without_ann, &now()).unwrap());
     let vote = yes(&pending, "cid");
@@ -224,7 +239,7 @@ fn a_vote_on_anything_else_than_what_is_asked_is_stale() {
     };
     change(&|ask| ask.id = ApprovalId::from_random([8; ID_BYTES]));
     change(&|ask| ask.project = ProjectId::from_random([8; ID_BYTES]));
-    change(&|ask| ask.asker.key = KeyId::from_random([8; ID_BYTES]));
+    change(&|ask| ask.asker.key = Some(KeyId::from_random([8; ID_BYTES])));
     change(&|ask| ask.operation = Operation::Use);
     change(&|ask| ask.items.push(item("OTHER", rule("r", 1, false))));
     change(&|ask| ask.items[0].version = 4);
@@ -298,17 +313,9 @@ fn an_item_left_out_by_one_approver_is_left_out() {
 #[test]
 fn each_rule_of_an_ask_wants_its_own_approvers() {
     let mut other = rule("other", 1, false);
-    other.asks = Asks::People(Quorum {
-        approvers: vec!["ben".parse().unwrap()],
-        count: 1,
-        self_approval: false,
-    });
+    other.asks = Asks::People(Quorum::of(vec!["ben".parse().unwrap()], 1));
     let mut mine = rule("mine", 1, false);
-    mine.asks = Asks::People(Quorum {
-        approvers: vec!["ann".parse().unwrap()],
-        count: 1,
-        self_approval: false,
-    });
+    mine.asks = Asks::People(Quorum::of(vec!["ann".parse().unwrap()], 1));
     let pending = Pending::new(ask(vec![item("A", mine), item("B", other)]));
     let team = people(&["ann", "ben"]);
     let vote = narrowed(
@@ -350,8 +357,9 @@ fn claim<'a>(resource: &'a Resource, rules: &'a RuleSet) -> Claim<'a> {
         holder: KeyId::from_random([3; ID_BYTES]),
         resource,
         operation: Operation::Read,
-        secret: SecretId::from_random([7; ID_BYTES]),
+        secret: Some(SecretId::from_random([7; ID_BYTES])),
         version: 3,
+        arguments: None,
         rules,
     }
 }
@@ -370,7 +378,7 @@ fn a_lease_serves_its_holder_for_what_was_approved_and_nothing_else() {
         (Claim { resource: &other, ..fits }, now(), Err(TakeError::NotForThis)),
         (Claim { operation: Operation::Use, ..fits }, now(), Err(TakeError::NotForThis)),
         (
-            Claim { secret: SecretId::from_random([8; ID_BYTES]), ..fits },
+            Claim { secret: Some(SecretId::from_random([8; ID_BYTES])), ..fits },
             now(),
             Err(TakeError::NotForThis),
         ),

@@ -170,7 +170,7 @@ fn what_a_rule_leaves_out_has_its_default() {
     let rule = allowing(&set, "A");
     assert_eq!(rule.operations.to_string(), "list, use, read");
     let quorum = rule.quorum().unwrap();
-    assert_eq!((quorum.count, quorum.self_approval), (1, false));
+    assert_eq!((quorum.people(), quorum.self_approval), (1, false));
     assert_eq!((rule.require_reason, rule.min_reason_length), (false, 0));
     let lease =
         LeaseTerms { default: Duration::from_mins(15), max: Duration::from_hours(1), uses: None };
@@ -200,7 +200,7 @@ fn a_rule_reads_back_from_what_an_approval_keeps() {
     }
     assert_eq!(
         serde_json::to_string(allowing(&read(RULES), "Production")).unwrap(),
-        r#"{"name":"Production","resource":"vouchsafe://secrets/production/*","operations":["read"],"asks":{"people":{"approvers":["bob"],"count":1,"self_approval":false}},"require_reason":false,"min_reason_length":0,"lease":{"default_ms":900000,"max_ms":3600000,"uses":null},"pending_for_ms":3600000,"follow_rotation":false}"#
+        r#"{"name":"Production","resource":"vouchsafe://secrets/production/*","operations":["read"],"asks":{"people":{"factors":[{"from":["bob"],"count":1}],"self_approval":false}},"mode":"enforce","auto_approve":null,"require_reason":false,"min_reason_length":0,"reason_pattern":null,"reason_kinds":[],"lease":{"default_ms":900000,"max_ms":3600000,"uses":null},"pending_for_ms":3600000,"escalation":null,"remind_every_ms":null,"remember":false,"bind":"arguments","follow_rotation":false,"break_glass":[]}"#
     );
 }
 
@@ -245,7 +245,7 @@ fn a_reason_is_asked_for_as_the_rule_says() {
             "[[rule]]\nname = \"A\"\nresource = \"vouchsafe://secrets/a\"\napproval = \"none\"\n{rest}\n"
         ));
         let reason = reason.map(|reason| Reason::parse(reason).unwrap());
-        let got = allowing(&set, "A").check_reason(reason.as_ref());
+        let got = allowing(&set, "A").check_reason(reason.as_ref(), None);
         assert_eq!(got.map_err(|error| error.to_string()), expect.map_err(str::to_owned), "{rest}");
     };
     check("", None, Ok(()));

@@ -27,17 +27,26 @@ fn any_rule() -> impl Strategy<Value = AnyRule> {
     let allowing = (any_pattern(), any_operations(), any::<bool>());
     let allowing = allowing.prop_map(|(resource, operations, asks)| {
         let approvers = vec![ApproverRef::User("bob".to_owned())];
-        let people = Quorum { approvers, count: 1, self_approval: false };
+        let people = Quorum::of(approvers, 1);
         AnyRule::Allow(Rule {
             name: "x".parse().unwrap(),
             resource,
             operations,
             asks: if asks { Asks::People(people) } else { Asks::Nobody },
+            mode: Mode::Enforce,
+            auto_approve: None,
             require_reason: false,
             min_reason_length: 0,
+            reason_pattern: None,
+            reason_kinds: Vec::new(),
             lease: LeaseTerms { default: defaults::LEASE, max: defaults::LEASE_MAX, uses: None },
             pending_for: defaults::PENDING_FOR,
+            escalation: None,
+            remind_every: None,
+            remember: false,
+            bind: Bind::Arguments,
             follow_rotation: false,
+            break_glass: Vec::new(),
         })
     });
     prop_oneof![4 => allowing, 1 => any_denial()]
