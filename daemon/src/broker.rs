@@ -225,9 +225,11 @@ fn judged<T, F>(
 where
     F: Fn(&mut Tx<'_>) -> Result<T, Stop> + Send + 'static,
 {
-    move |tx| match tx.savepoint(|tx| f(tx)) {
+    move |tx| match f(tx) {
         Ok(value) => Ok(Ok(value)),
         Err(Stop::Refused(refused)) => {
+            // Nothing of what was refused stays but that it was.
+            tx.start_over()?;
             tx.append(&refusal(subject.clone(), &refused))?;
             Ok(Err(refused))
         }

@@ -9,7 +9,7 @@ use vouchsafe_core::secret::SecretBytes;
 use vouchsafe_tests::broker::{ADMIN, TestBroker};
 use vouchsafe_tests::events::within;
 use vouchsafed::broker::{
-    Access, AccessAsk, AwaitOutcome, PutSecret, Release, VoteCommand, WatchEvent,
+    Access, AccessAsk, AwaitOutcome, Plea, PutSecret, Release, VoteCommand, WatchEvent,
 };
 
 const RULES: &str = "[[rule]]\nname = \"prod\"\nresource = \"vouchsafe://secrets/prod/*\"\n\
@@ -28,7 +28,11 @@ async fn a_lease_is_found_behind_any_number_of_leases_on_versions_that_are_gone(
         }
         // Each is asked for less than the one before, so that the newest ends first.
         let duration = Some(Duration::from_secs(900 - 10 * version));
-        let asked = test.broker.read_secret(&agent, &resource, None, duration).await.unwrap();
+        let asked = test
+            .broker
+            .read_secret(&agent, &resource, Plea { duration, ..Plea::default() })
+            .await
+            .unwrap();
         let Release::Pending(pending) = asked else { panic!("{asked:?}") };
         let command = VoteCommand {
             id: pending.ask.id.to_string(),
@@ -39,7 +43,7 @@ async fn a_lease_is_found_behind_any_number_of_leases_on_versions_that_are_gone(
         };
         test.broker.vote(&ann, command).await.unwrap();
         test.clock.advance(Duration::from_secs(1));
-        let read = test.broker.read_secret(&agent, &resource, None, None).await.unwrap();
+        let read = test.broker.read_secret(&agent, &resource, Plea::default()).await.unwrap();
         let Release::Value { version: released, .. } = read else { panic!("{version}: {read:?}") };
         assert_eq!(released, version);
     }
@@ -53,7 +57,7 @@ async fn whoever_finds_an_ask_expired_everybody_who_watches_is_told() {
         let test = TestBroker::start(&[("ann", &[])], RULES).await;
         let (admin, ann) = (test.user(ADMIN).await, test.user("ann").await);
         let (agent, resource) = agent_with_a_secret(&test, &admin).await;
-        let asked = test.broker.read_secret(&agent, &resource, None, None).await.unwrap();
+        let asked = test.broker.read_secret(&agent, &resource, Plea::default()).await.unwrap();
         let Release::Pending(pending) = asked else { panic!("{asked:?}") };
         let mut watch = test.broker.watch_approvals(&ann, None).await.unwrap();
         for _ in 0..2 {
@@ -62,15 +66,15 @@ async fn whoever_finds_an_ask_expired_everybody_who_watches_is_told() {
         test.clock.advance(Duration::from_secs(3_600));
         match finder {
             "read_secret" => {
-                let told = test.broker.read_secret(&agent, &resource, None, None).await.unwrap();
+                let told =
+                    test.broker.read_secret(&agent, &resource, Plea::default()).await.unwrap();
                 assert!(matches!(told, Release::Settled(_)), "{told:?}");
             }
             "request_access" => {
                 let ask = AccessAsk {
                     resources: vec![resource],
                     operation: Operation::Read,
-                    reason: None,
-                    duration: None,
+                    plea: Plea::default(),
                 };
                 let told = test.broker.request_access(&agent, ask).await.unwrap();
                 assert!(matches!(told, Access::Settled(_)), "{told:?}");

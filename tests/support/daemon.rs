@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tonic::transport::Channel;
+use vouchsafe_core::key::RATE_MAX;
 use vouchsafe_proto::v1::{
     CreateKeyRequest, CreateUserRequest, ReloadPolicyRequest, ReloadPolicyResponse, Role,
 };
@@ -181,6 +182,7 @@ impl TestDaemon {
             name: name.to_owned(),
             roles: roles.iter().map(|role| i32::from(*role)).collect(),
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            project: String::new(),
         };
         let made = self.admin().users().create_user(request).await.unwrap().into_inner();
         self.tokens.insert(name.to_owned(), made.token);
@@ -191,16 +193,23 @@ impl TestDaemon {
         self.tokens.insert(name.to_owned(), token);
     }
 
-    /// Makes a key.
+    /// Makes a key that may make as many requests as a test can.
     pub async fn add_key(&mut self, name: &str, owner: &str, scopes: &[&str]) {
-        let request = CreateKeyRequest {
-            project: String::new(),
+        self.add_key_as(CreateKeyRequest {
             name: name.to_owned(),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             owner: owner.to_owned(),
-        };
+            rate: RATE_MAX,
+            ..CreateKeyRequest::default()
+        })
+        .await;
+    }
+
+    /// Makes this key.
+    pub async fn add_key_as(&mut self, request: CreateKeyRequest) {
+        let name = request.name.clone();
         let made = self.admin().keys().create_key(request).await.unwrap().into_inner();
-        self.keys.insert(name.to_owned(), made.value);
+        self.keys.insert(name, made.value);
     }
 
     /// Keeps a key's new value.

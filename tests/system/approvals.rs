@@ -96,7 +96,8 @@ async fn a_quorum_takes_different_people_and_nobody_twice() {
     let approval = asked(&daemon, "vault/CODE").await;
     let halfway = bob.approve(&approval).await.unwrap().approval.unwrap();
     assert_eq!(halfway.status(), ApprovalStatus::Pending);
-    assert_eq!((halfway.requirements[0].met, halfway.requirements[0].quorum), (1, 2));
+    let factor = &halfway.requirements[0].factors[0];
+    assert_eq!((factor.met, factor.count), (1, 2));
     assert_eq!(halfway.may_not_vote_because, "they have answered already, and a vote is final");
     check_said(
         bob.approve(&approval).await,
@@ -446,7 +447,7 @@ async fn a_vote_counts_only_while_its_giver_may_give_one() {
         }
         let still = cat.approve(&approval).await.unwrap().approval.unwrap();
         assert_eq!(still.status(), ApprovalStatus::Pending, "{lost}");
-        assert_eq!(still.requirements[0].met, 1, "{lost}");
+        assert_eq!(still.requirements[0].factors[0].met, 1, "{lost}");
         let done = daemon.grpc("eve").approve(&approval).await.unwrap().approval.unwrap();
         assert_eq!(done.status(), ApprovalStatus::Approved, "{lost}");
     }

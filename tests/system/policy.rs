@@ -47,12 +47,12 @@ async fn a_folder_with_a_mistake_is_refused_whole_and_the_rules_before_stay() {
     let daemon = prompt_daemon().await;
     let admin = daemon.admin();
     let mut policy = admin.policy();
-    let before = policy.show_policy(ShowPolicyRequest {}).await.unwrap().into_inner();
+    let before = policy.show_policy(ShowPolicyRequest::default()).await.unwrap().into_inner();
     let refused = daemon.load_rules(&format!("{BROKEN}\n{RULES}")).await;
     assert_eq!(problems(&refused.problems), FOUND);
     assert_eq!((refused.digest.as_str(), refused.changed), (before.digest.as_str(), false));
 
-    let after = policy.show_policy(ShowPolicyRequest {}).await.unwrap().into_inner();
+    let after = policy.show_policy(ShowPolicyRequest::default()).await.unwrap().into_inner();
     assert_eq!(after.rules, before.rules);
     assert_eq!(problems(&after.problems), FOUND);
     let status = admin.status().show_status(ShowStatusRequest {}).await.unwrap().into_inner();
@@ -85,7 +85,7 @@ async fn checking_files_changes_nothing() {
     let other = policy.check_policy(check(&one)).await.unwrap().into_inner();
     assert_eq!(other.rules, 1);
     assert_ne!(other.digest, own.digest);
-    let shown = policy.show_policy(ShowPolicyRequest {}).await.unwrap().into_inner();
+    let shown = policy.show_policy(ShowPolicyRequest::default()).await.unwrap().into_inner();
     assert_eq!(shown.digest, own.digest);
 }
 

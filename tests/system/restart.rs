@@ -33,7 +33,7 @@ async fn every_state_survives_a_restart() {
     bob.approve(&shown).await.unwrap();
     assert_eq!(claude.read("production/DB").await.value(), value_of("production/DB"));
     let shown = cat.show(&halfway).await.unwrap();
-    assert_eq!(shown.requirements[0].met, 1);
+    assert_eq!(shown.requirements[0].factors[0].met, 1);
     let done = cat.approve(&shown).await.unwrap().approval.unwrap();
     assert_eq!(done.status(), ApprovalStatus::Approved);
     assert_eq!(claude.read("vault/CODE").await.value(), value_of("vault/CODE"));

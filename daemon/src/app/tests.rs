@@ -89,6 +89,7 @@ async fn the_users_door_lets_in_by_token_and_role_and_ends_its_streams_with_the_
         name: "ann".to_owned(),
         roles: vec![v1::Role::Auditor.into()],
         groups: vec![],
+        project: String::new(),
     };
     let ann = users.create_user(signed(&home, auditor)).await.unwrap().into_inner();
     let mut request = tonic::Request::new(v1::RunChecksRequest {});

@@ -278,10 +278,10 @@ mod tests {
             Tool::ReadSecret,
             json!({ "uri": "vouchsafe://secrets/a/B", "reason": "r", "duration": "15m" }),
         );
-        let Ok(Call::ReadSecret { resource, reason, duration }) = call else { panic!("{call:?}") };
+        let Ok(Call::ReadSecret { resource, plea }) = call else { panic!("{call:?}") };
         assert_eq!(resource.to_string(), "vouchsafe://secrets/a/B");
-        assert_eq!(reason.as_deref(), Some("r"));
-        assert_eq!(duration, Some(Duration::from_mins(15)));
+        assert_eq!(plea.reason.as_deref(), Some("r"));
+        assert_eq!(plea.duration, Some(Duration::from_mins(15)));
         let call = parse(Tool::RequestAccess, json!({ "resources": ["vouchsafe://secrets/a"] }));
         let Ok(Call::RequestAccess(ask)) = call else { panic!("{call:?}") };
         assert_eq!(ask.operation, Operation::Read);

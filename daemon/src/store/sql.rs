@@ -24,6 +24,8 @@ pub struct Tx<'a> {
     reader: Reader<'a>,
     now: Now,
     log: &'a mut Log,
+    /// The log as it was when this write began.
+    before: Log,
     fault: Option<StoreError>,
 }
 
@@ -97,7 +99,8 @@ impl<'a> Reader<'a> {
 
 impl<'a> Tx<'a> {
     pub(super) fn new(connection: &'a Connection, now: Now, log: &'a mut Log) -> Self {
-        Self { reader: Reader::new(connection), now, log, fault: None }
+        let before = log.clone();
+        Self { reader: Reader::new(connection), now, log, before, fault: None }
     }
 
     /// When this write began; its wall clock is never before the last entry of the log.
@@ -113,25 +116,10 @@ impl<'a> Tx<'a> {
         result
     }
 
-    /// Runs `f`; where it fails, what it did is undone and the rest of the write goes on.
-    pub fn savepoint<T, E: From<StoreError>>(
-        &mut self,
-        f: impl FnOnce(&mut Self) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let before = self.log.clone();
-        self.execute("-- savepoint\nSAVEPOINT part", [])?;
-        match f(self) {
-            Ok(value) => {
-                self.execute("-- savepoint\nRELEASE part", [])?;
-                Ok(value)
-            }
-            Err(error) => {
-                *self.log = before;
-                self.execute("-- savepoint\nROLLBACK TO part", [])?;
-                self.execute("-- savepoint\nRELEASE part", [])?;
-                Err(error)
-            }
-        }
+    /// Undoes all that this write has done so far; what it does from here on stays.
+    pub fn start_over(&mut self) -> Result<(), StoreError> {
+        *self.log = self.before.clone();
+        self.execute("-- start_over\nROLLBACK TO op", []).map(drop)
     }
 
     /// Sets the fact `name` about this database.
@@ -153,9 +141,9 @@ impl<'a> Tx<'a> {
         self.log.keep_checkpoint();
     }
 
-    /// What went wrong that the closure cannot answer for.
-    pub(super) fn into_fault(self) -> Option<StoreError> {
-        self.fault
+    /// What went wrong that the closure cannot answer for, and the log as it was before.
+    pub(super) fn into_parts(self) -> (Option<StoreError>, Log) {
+        (self.fault, self.before)
     }
 
     /// Remembers what fails the whole batch, whatever the closure makes of it.

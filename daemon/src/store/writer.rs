@@ -289,11 +289,11 @@ impl Writer {
 
     fn apply_one(&mut self, op: &mut dyn Op) -> Result<(), Failure> {
         let now = self.now()?;
-        let before = self.log.clone();
         self.statement("SAVEPOINT op")?;
         let mut tx = Tx::new(&self.connection, now, &mut self.log);
         let ran = catch_unwind(AssertUnwindSafe(|| op.run(&mut tx)));
-        if let Some(fault) = tx.into_fault() {
+        let (fault, before) = tx.into_parts();
+        if let Some(fault) = fault {
             return Err(fault.into());
         }
         if matches!(ran, Ok(true)) {

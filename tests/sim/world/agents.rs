@@ -5,7 +5,7 @@ use std::time::Duration;
 use vouchsafe_core::approval::Approval as Told;
 use vouchsafe_core::lease::{Ending, Lease as Held};
 use vouchsafe_core::resource::Operation;
-use vouchsafed::broker::{Access, AccessAsk, AwaitOutcome, Code, Release};
+use vouchsafed::broker::{Access, AccessAsk, AwaitOutcome, Code, Plea, Release};
 
 use super::{SECRETS, World, content, path_of, stand, uri};
 use crate::model::{Approval, End, Item, Stand};
@@ -17,7 +17,11 @@ impl World {
         let requested_s = self.dice.pick(&[None, None, Some(5), Some(500)]);
         self.note(format_args!("key {key} reads {path} for {requested_s:?}"));
         let duration = requested_s.map(Duration::from_secs);
-        let answer = self.test.broker.read_secret(&agent, &uri(path), None, duration).await;
+        let answer = self
+            .test
+            .broker
+            .read_secret(&agent, &uri(path), Plea { duration, ..Plea::default() })
+            .await;
         let Some(item) = self.model.item(path) else {
             let ruled = self.model.rule(path).is_some();
             let code = if ruled { Code::SecretNotFound } else { Code::PolicyRefused };
@@ -99,8 +103,7 @@ impl World {
         let ask = AccessAsk {
             resources: paths.iter().map(|path| uri(path)).collect(),
             operation: Operation::Read,
-            reason: None,
-            duration: None,
+            plea: Plea::default(),
         };
         let answer = self.test.broker.request_access(&agent, ask).await;
         let mut open = Vec::new();

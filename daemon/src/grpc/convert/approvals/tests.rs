@@ -3,7 +3,7 @@ use std::time::Duration;
 use vouchsafe_core::approval::{History, Pending, Withdrawn};
 use vouchsafe_core::caller::Claims;
 use vouchsafe_core::id::{ApprovalId, KeyId, LeaseId, ProjectId, UserId};
-use vouchsafe_core::policy::{ApproverRef, Asks, LeaseTerms, Quorum, Rule};
+use vouchsafe_core::policy::{ApproverRef, Asks, Bind, LeaseTerms, Mode, Quorum, Rule};
 use vouchsafe_core::resource::{Operation, Operations};
 use vouchsafe_core::time::{BootId, Now, UnixTime};
 
@@ -19,9 +19,9 @@ fn ask() -> Ask {
         project: ProjectId::from_random([2; 10]),
         project_name: "default".to_owned(),
         asker: Asker {
-            key: KeyId::from_random([3; 10]),
+            key: Some(KeyId::from_random([3; 10])),
             key_name: "claude-desktop".to_owned(),
-            owner: UserId::from_random([4; 10]),
+            owner: Some(UserId::from_random([4; 10])),
             owner_name: "jane".to_owned(),
             claims: Claims {
                 client: Some(format!("Claude{RLO}")),
@@ -35,6 +35,7 @@ fn ask() -> Ask {
         items: vec![item_of("production/DATABASE_URL")],
         arguments: format!(r#"{{"note":"a{RLO}b"}}"#),
         reason: Some(Reason::parse(&format!("deploy{RLO}")).unwrap()),
+        reason_kind: None,
         requested: Some(Duration::from_millis(1_500)),
         asked_at: now.wall,
         deadline: now.deadline(Duration::from_hours(1)),
@@ -53,20 +54,25 @@ fn item_of(path: &str) -> Item {
             name: "Production secrets".parse().unwrap(),
             resource: "vouchsafe://secrets/production/*".parse().unwrap(),
             operations: Operations::of(&[Operation::Read]),
-            asks: Asks::People(Quorum {
-                approvers: vec![ApproverRef::Group("oncall".to_owned())],
-                count: 1,
-                self_approval: false,
-            }),
+            asks: Asks::People(Quorum::of(vec![ApproverRef::Group("oncall".to_owned())], 1)),
+            mode: Mode::Enforce,
+            auto_approve: None,
             require_reason: true,
             min_reason_length: 3,
+            reason_pattern: None,
+            reason_kinds: Vec::new(),
             lease: LeaseTerms {
                 default: Duration::from_mins(15),
                 max: Duration::from_hours(1),
                 uses: None,
             },
             pending_for: Duration::from_hours(1),
+            escalation: None,
+            remind_every: None,
+            remember: false,
+            bind: Bind::Arguments,
             follow_rotation: false,
+            break_glass: Vec::new(),
         },
     }
 }
@@ -77,6 +83,8 @@ fn view(approval: Approval) -> ApprovalView {
         leases: vec![LeaseId::from_random([5; 10])],
         progress: vec![],
         may_vote: Err("the key that asks is their own".to_owned()),
+        session: None,
+        session_until: None,
     }
 }
 
@@ -101,7 +109,8 @@ fn what_others_wrote_is_made_safe_to_show() {
         via: "grpc".to_owned(),
         at: UnixTime::from_ms(2_000),
     };
-    let shown = approval(&view(Approval::Pending(Pending { ask: ask(), votes: vec![vote] })));
+    let shown =
+        approval(&view(Approval::Pending(Pending { votes: vec![vote], ..Pending::new(ask()) })));
     assert!(!format!("{shown:?}").contains(RLO));
     assert_eq!(shown.reason, r"deploy\u{202e}");
     assert!(shown.reason_suspicious);
@@ -119,7 +128,7 @@ fn what_others_wrote_is_made_safe_to_show() {
 
 #[test]
 fn an_approval_keeps_its_digest_its_times_and_why_one_may_not_vote() {
-    let shown = approval(&view(Approval::Pending(Pending { ask: ask(), votes: vec![] })));
+    let shown = approval(&view(Approval::Pending(Pending::new(ask()))));
     assert_eq!(shown.status(), v1::ApprovalStatus::Pending);
     assert_eq!(shown.digest, ask().digest().to_string());
     assert_eq!(shown.short_digest.len(), 10);
