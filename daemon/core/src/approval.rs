@@ -436,14 +436,11 @@ impl Limits {
     #[must_use]
     pub fn within(self, most: &Self) -> Self {
         let once = self.once || most.once;
-        let uses = match (self.uses, most.uses) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let uses = [self.uses, most.uses, once.then_some(1)].into_iter().flatten().min();
         Self {
             duration: self.duration.min(most.duration),
             max: self.max.min(most.max),
-            uses: if once { Some(1) } else { uses },
+            uses,
             once,
             remember: self.remember && most.remember,
         }

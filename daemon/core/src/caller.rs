@@ -12,6 +12,10 @@ use crate::time::UnixTime;
 
 /// Somebody who has been let in: an agent with its key, or a person with their token.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a request, and it is passed by reference"
+)]
 pub enum Caller {
     /// An agent.
     Agent(Agent),

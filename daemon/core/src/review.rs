@@ -121,3 +121,72 @@ impl Open {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ID_BYTES;
+    use crate::time::BootId;
+
+    fn now() -> Now {
+        Now { wall: UnixTime::from_ms(1_000), since_boot_ms: 0, boot: BootId::new("a") }
+    }
+
+    fn user(n: u8) -> UserId {
+        UserId::from_random([n; ID_BYTES])
+    }
+
+    /// Broken by bob, for ann's key.
+    fn open() -> Open {
+        Open {
+            id: ReviewId::from_random([1; ID_BYTES]),
+            project: ProjectId::from_random([1; ID_BYTES]),
+            project_name: "default".to_owned(),
+            by: user(2),
+            by_name: "bob".to_owned(),
+            key: KeyId::from_random([1; ID_BYTES]),
+            key_name: "claude-desktop".to_owned(),
+            owner_name: "ann".to_owned(),
+            resource: "vouchsafe://secrets/production/DB".parse().unwrap(),
+            operation: Operation::Read,
+            rule: "Production".to_owned(),
+            reason: "INC-1042: nobody else is awake".to_owned(),
+            approval: ApprovalId::from_random([1; ID_BYTES]),
+            lease: LeaseId::from_random([1; ID_BYTES]),
+            at: UnixTime::from_ms(0),
+        }
+    }
+
+    fn finding(n: u8, name: &str) -> Finding {
+        Finding {
+            reviewer: user(n),
+            reviewer_name: name.to_owned(),
+            justified: false,
+            note: "it could have waited".to_owned(),
+        }
+    }
+
+    #[test]
+    fn whoever_broke_the_glass_or_owns_the_key_does_not_review_it() {
+        for (n, name, refused) in [
+            (2, "bob", Some(ReviewError::Own)),
+            (1, "ann", Some(ReviewError::OwnKey)),
+            (3, "cid", None),
+        ] {
+            assert_eq!(open().review(finding(n, name), &now()).err(), refused, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_review_keeps_what_happened_and_what_was_found_and_reads_back() {
+        let closed = open().review(finding(3, "cid"), &now()).unwrap();
+        assert_eq!((&closed.opened, closed.reviewed_at), (&open(), UnixTime::from_ms(1_000)));
+        assert!(!closed.justified && closed.note == "it could have waited");
+        // It is closed for good: a closed review has nothing that takes another finding.
+        for review in [Review::Open(open()), Review::Closed(closed)] {
+            let stored = serde_json::to_string(&review).unwrap();
+            assert_eq!(serde_json::from_str::<Review>(&stored).unwrap(), review);
+            assert_eq!(review.opened(), &open());
+        }
+    }
+}

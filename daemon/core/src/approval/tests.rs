@@ -1,3 +1,11 @@
+//! Approvals, sessions and the leases that come of them, through what the broker calls.
+
+mod factors;
+mod leases;
+mod sessions;
+mod stored;
+mod waiting;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -5,9 +13,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::caller::Claims;
-use crate::id::{ID_BYTES, LeaseId, SecretId, UserId};
-use crate::lease::{Active, Claim, Lease, RenewError, TakeError};
-use crate::policy::{Asks, LeaseTerms, Member, Mode, Options, PolicyFile, Quorum, RuleSet, parse};
+use crate::id::{ID_BYTES, SecretId, UserId};
+use crate::policy::{ApproverRef, Asks, Escalation, Factor, LeaseTerms, Member, Mode, Quorum};
 use crate::resource::{Operations, Resource};
 use crate::text::Reason;
 use crate::time::{BootId, Deadline, Now};
@@ -27,6 +34,10 @@ fn later(by: Duration) -> Now {
     Now { wall, since_boot_ms, boot }
 }
 
+fn just_before(time: Duration) -> Now {
+    later(time.saturating_sub(Duration::from_millis(1)))
+}
+
 fn people(names: &[&str]) -> Directory {
     let member = |name: &&str| Member {
         name: (*name).to_owned(),
@@ -35,6 +46,43 @@ fn people(names: &[&str]) -> Directory {
         groups: vec!["oncall".to_owned()],
     };
     Directory { members: names.iter().map(member).collect() }
+}
+
+/// Ann is in both groups, ben and cid in one each; dan is in none, eve may not approve, fay is
+/// disabled, and the owner is in both.
+fn teams() -> Directory {
+    let member = |name: &str, groups: &[&str]| Member {
+        name: name.to_owned(),
+        enabled: name != "fay",
+        approves: name != "eve",
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+    };
+    Directory {
+        members: vec![
+            member("ann", &["oncall", "security"]),
+            member("ben", &["oncall"]),
+            member("cid", &["security"]),
+            member("dan", &[]),
+            member("eve", &["oncall", "security"]),
+            member("fay", &["oncall", "security"]),
+            member("owner", &["oncall", "security"]),
+        ],
+    }
+}
+
+fn refs(names: &[&str]) -> Vec<ApproverRef> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+fn factor(name: &str, count: u32) -> Factor {
+    Factor { from: refs(&[name]), count }
+}
+
+/// One of each team.
+fn both_teams() -> Rule {
+    let factors = vec![factor("group:oncall", 1), factor("group:security", 1)];
+    let quorum = Quorum { factors, self_approval: false };
+    Rule { asks: Asks::People(quorum), ..rule("r", 1, false) }
 }
 
 fn rule(name: &str, quorum: u32, self_approval: bool) -> Rule {
@@ -102,8 +150,12 @@ fn ask(items: Vec<Item>) -> Ask {
     }
 }
 
+fn pending(rule: Rule) -> Pending {
+    Pending::new(ask(vec![item("DB", rule)]))
+}
+
 fn one(quorum: u32) -> Pending {
-    Pending::new(ask(vec![item("DB", rule("r", quorum, false))]))
+    pending(rule("r", quorum, false))
 }
 
 fn ballot(pending: &Pending, voter: &str, ballot: Ballot) -> Vote {
@@ -247,6 +299,10 @@ fn a_vote_on_anything_else_than_what_is_asked_is_stale() {
     change(&|ask| ask.items[0].rule.lease.max = 61 * MINUTE);
     change(&|ask| ask.arguments = "{\"a\":1}".to_owned());
     change(&|ask| ask.reason = None);
+    change(&|ask| ask.reason_kind = Some("incident".to_owned()));
+    change(&|ask| ask.asker.owner = None);
+    change(&|ask| ask.items[0].rule.remember = true);
+    change(&|ask| ask.items[0].rule.mode = Mode::Observe);
     change(&|ask| ask.requested = Some(MINUTE));
     change(&|ask| ask.rule_set = "other".to_owned());
     for seen in changes {
@@ -337,102 +393,45 @@ fn an_approval_reads_back_as_it_is_stored() {
     assert_eq!(serde_json::from_str::<Approval>(&stored).unwrap(), approval);
 }
 
-fn rules() -> RuleSet {
-    let text = "[[rule]]\nname = \"r\"\nresource = \"vouchsafe://secrets/production/*\"\n\
-                operations = [\"read\"]\napprovers = [\"ann\"]\n";
-    let file = PolicyFile { name: "r.toml".to_owned(), text: text.to_owned() };
-    parse(&[file], &people(&["ann"]), &Options::default()).unwrap()
-}
-
-fn lease(narrowing: Narrowing) -> Active {
-    let pending = one(1);
-    let vote = narrowed(&pending, "ann", narrowing);
-    let approved = approved(pending.vote(vote, &people(&["ann"]), &now()).unwrap());
-    let allowance = approved.allowances().next().unwrap();
-    Active::issue(LeaseId::from_random([5; ID_BYTES]), allowance, &now())
-}
-
-fn claim<'a>(resource: &'a Resource, rules: &'a RuleSet) -> Claim<'a> {
-    Claim {
-        holder: KeyId::from_random([3; ID_BYTES]),
-        resource,
-        operation: Operation::Read,
-        secret: Some(SecretId::from_random([7; ID_BYTES])),
-        version: 3,
-        arguments: None,
-        rules,
-    }
-}
-
-#[test]
-fn a_lease_serves_its_holder_for_what_was_approved_and_nothing_else() {
-    let (rules, nothing, this, other) = (rules(), RuleSet::empty(), resource("DB"), resource("X"));
-    let fits = claim(&this, &rules);
-    for (claim, at, expected) in [
-        (fits, now(), Ok(())),
-        (
-            Claim { holder: KeyId::from_random([6; ID_BYTES]), ..fits },
-            now(),
-            Err(TakeError::NotForThis),
-        ),
-        (Claim { resource: &other, ..fits }, now(), Err(TakeError::NotForThis)),
-        (Claim { operation: Operation::Use, ..fits }, now(), Err(TakeError::NotForThis)),
-        (
-            Claim { secret: Some(SecretId::from_random([8; ID_BYTES])), ..fits },
-            now(),
-            Err(TakeError::NotForThis),
-        ),
-        (Claim { version: 4, ..fits }, now(), Err(TakeError::Rotated)),
-        (Claim { rules: &nothing, ..fits }, now(), Err(TakeError::Refused)),
-        (fits, later(15 * MINUTE), Err(TakeError::Expired)),
-    ] {
-        let taken = lease(Narrowing::default()).take(&claim, &at).map(|_| ());
-        assert_eq!(taken, expected, "{claim:?}");
-    }
-}
-
-#[test]
-fn once_is_one_use_and_no_renewal() {
-    let (rules, this) = (rules(), resource("DB"));
-    let once = lease(Narrowing { kind: GrantKind::Once, ..Narrowing::default() });
-    let renewed = once.clone().renew(KeyId::from_random([3; ID_BYTES]), None, &later(MINUTE));
-    assert_eq!(renewed, Err(RenewError::SingleUse));
-    let (after, grant) = once.take(&claim(&this, &rules), &now()).unwrap();
-    assert_eq!(grant.version(), 3);
-    assert!(matches!(after, Lease::Ended(_)));
+fn any_limits() -> impl Strategy<Value = Limits> {
+    let uses = proptest::option::of(0_u32..30);
+    (1_u64..5_000, 0_u64..5_000, uses, any::<bool>(), any::<bool>()).prop_map(
+        |(duration, more, uses, once, remember)| Limits {
+            duration: Duration::from_secs(duration),
+            max: Duration::from_secs(duration + more),
+            uses,
+            once,
+            remember,
+        },
+    )
 }
 
 proptest! {
     #[test]
-    fn uses_are_exact(uses in 1_u32..20) {
-        let (rules, this) = (rules(), resource("DB"));
-        let mut lease = Lease::Active(lease(Narrowing { uses: Some(uses), ..Narrowing::default() }));
-        let mut given = 0;
-        while let Lease::Active(active) = lease {
-            lease = active.take(&claim(&this, &rules), &now()).unwrap().0;
-            given += 1;
+    fn within_is_never_more_than_either(one in any_limits(), other in any_limits()) {
+        let both = one.within(&other);
+        prop_assert_eq!(both, other.within(&one));
+        prop_assert_eq!(both, both.within(&one));
+        let most = |uses: Option<u32>| uses.unwrap_or(u32::MAX);
+        for each in [one, other] {
+            prop_assert!(both.duration <= each.duration && both.max <= each.max);
+            prop_assert!(most(both.uses) <= most(each.uses));
+            prop_assert!(both.once || !each.once);
+            prop_assert!(each.remember || !both.remember);
         }
-        prop_assert_eq!(given, uses);
+        prop_assert!(both.duration <= both.max);
+        prop_assert!(!both.once || most(both.uses) <= 1);
     }
 
     #[test]
-    fn no_renewal_and_no_clock_takes_a_lease_past_its_limit(
-        narrow in proptest::option::of(1_u64..900),
-        steps in proptest::collection::vec((0_u64..1_200, -1_000_i64..1_000, proptest::option::of(1_u64..7_200)), 1..20),
+    fn a_broken_glass_is_short_whatever_is_asked_for(
+        requested in proptest::option::of(1_u64..100_000), max in 1_u64..100_000,
     ) {
-        let holder = KeyId::from_random([3; ID_BYTES]);
-        let mut lease = lease(Narrowing { duration: narrow.map(Duration::from_secs), ..Narrowing::default() });
-        let limit = narrow.map_or(60 * MINUTE, Duration::from_secs);
-        let mut elapsed = Duration::ZERO;
-        for (pass, jump, wanted) in steps {
-            elapsed += Duration::from_secs(pass);
-            let mut at = later(elapsed);
-            at.wall = UnixTime::from_ms(at.wall.ms() + jump * 1_000);
-            if let Ok(longer) = lease.clone().renew(holder, wanted.map(Duration::from_secs), &at) {
-                lease = longer;
-            }
-            prop_assert!(lease.deadline.left(&at) <= limit.saturating_sub(elapsed));
-        }
+        let mut rule = rule("r", 1, false);
+        rule.lease.max = Duration::from_secs(max);
+        let limits = Limits::break_glass(&rule, requested.map(Duration::from_secs));
+        prop_assert!(limits.max <= BREAK_GLASS_MAX && limits.max <= rule.lease.max);
+        prop_assert!(limits.duration <= limits.max && !limits.remember);
     }
 
     #[test]

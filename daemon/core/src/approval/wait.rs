@@ -102,9 +102,12 @@ impl Pending {
         Some(self.deadline().before(whole.saturating_sub(next)))
     }
 
-    /// Takes note of what people are to be told now.
+    /// Takes note of what people are to be told now: nothing, where they could not answer.
     #[must_use]
     pub fn notices(mut self, now: &Now) -> (Self, Vec<Notice>) {
+        if self.is_stopped() || self.is_over(now) {
+            return (self, Vec::new());
+        }
         let waited = self.waited(now);
         let mut notices = Vec::new();
         for item in &self.ask.items {

@@ -60,11 +60,12 @@ impl Level {
     pub const fn asks(self, operation: Operation, call: CallTraits) -> bool {
         match (self, operation) {
             (_, Operation::List) => false,
-            (Self::Strict, _) | (_, Operation::Delete) => true,
+            (Self::Strict, _)
+            | (_, Operation::Delete)
+            | (Self::Balanced | Self::Permissive, Operation::Read)
+            | (Self::Balanced, Operation::Write) => true,
             (Self::Balanced, Operation::Call) => !call.read_only || call.destructive,
             (Self::Permissive | Self::Auto, Operation::Call) => call.destructive,
-            (Self::Balanced | Self::Permissive, Operation::Read)
-            | (Self::Balanced, Operation::Write) => true,
             (_, Operation::Use)
             | (Self::Permissive, Operation::Write)
             | (Self::Auto, Operation::Read | Operation::Write) => false,

@@ -74,12 +74,9 @@ impl Default for Rate {
 
 impl SessionTime {
     /// The session time of that many minutes.
-    pub const fn from_minutes(minutes: u32) -> Result<Self, SessionTimeError> {
-        if minutes < 5 || minutes > 1_440 {
-            return Err(SessionTimeError);
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "1440 at most")]
-        Ok(Self(minutes as u16))
+    pub fn from_minutes(minutes: u32) -> Result<Self, SessionTimeError> {
+        let fits = u16::try_from(minutes).ok().filter(|minutes| (5..=1_440).contains(minutes));
+        fits.map(Self).ok_or(SessionTimeError)
     }
 
     /// In minutes.
@@ -97,7 +94,7 @@ impl TryFrom<Duration> for SessionTime {
     type Error = SessionTimeError;
 
     fn try_from(time: Duration) -> Result<Self, Self::Error> {
-        if time.subsec_nanos() != 0 || time.as_secs() % 60 != 0 {
+        if time.subsec_nanos() != 0 || !time.as_secs().is_multiple_of(60) {
             return Err(SessionTimeError);
         }
         u32::try_from(time.as_secs() / 60)

@@ -96,7 +96,7 @@ const GLOBS_TOGETHER: usize = 64;
 
 impl RuleSet {
     /// Puts rules together that have been checked against each other.
-    pub(super) fn new(mut rules: Vec<Placed>) -> Result<Self, globset::Error> {
+    pub(crate) fn new(mut rules: Vec<Placed>) -> Result<Self, globset::Error> {
         rules.sort_by(|a, b| a.rule.rank().cmp(&b.rule.rank()));
         let globs = rules.chunks(GLOBS_TOGETHER).map(glob_set).collect::<Result<_, _>>()?;
         let digest = RuleSetDigest::of(&rules);
