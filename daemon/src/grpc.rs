@@ -6,6 +6,7 @@
 mod approvals;
 mod audit;
 mod convert;
+mod emergency;
 mod error;
 mod gate;
 mod io;

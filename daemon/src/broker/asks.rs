@@ -437,7 +437,11 @@ fn no_secret(resource: &Resource) -> Refused {
     )
 }
 
-fn refused_by_rules(resource: &Resource, operation: Operation, refusal: &Refusal<'_>) -> Refused {
+pub(super) fn refused_by_rules(
+    resource: &Resource,
+    operation: Operation,
+    refusal: &Refusal<'_>,
+) -> Refused {
     let operation = operation.as_str();
     let message = match refusal {
         Refusal::NoRule => format!("no rule is for {resource}, and what no rule is for is refused"),

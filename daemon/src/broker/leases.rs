@@ -7,9 +7,12 @@ use vouchsafe_core::lease::{Active, Ending, Lease};
 use vouchsafe_core::text::{echo, visible_chars};
 
 use super::doors::live_user;
+use super::emergency::{project_filter, project_for};
 use super::paging::newest_first;
-use super::setup::{project_named, project_or_default};
-use super::{Broker, Code, LeaseFilter, LeaseStatus, Page, Paged, Refused, Stop, Which, entries};
+use super::sessions::{Sessions, end_sessions};
+use super::{
+    Broker, Code, LeaseFilter, LeaseStatus, Page, Paged, Refused, Revoked, Stop, Which, entries,
+};
 use crate::store::{Before, Reader, RowFilter, Tx};
 
 impl Broker {
@@ -24,7 +27,7 @@ impl Broker {
         self.look("list_leases", move |reader| {
             live_user(reader, &user)?;
             let rows = RowFilter {
-                project: project_named(reader, filter.project.as_deref())?.map(|p| p.id),
+                project: project_filter(reader, &user, filter.project.as_deref())?.map(|p| p.id),
                 key_name: filter.key.clone(),
                 since: filter.since,
             };
@@ -32,7 +35,10 @@ impl Broker {
                 &page,
                 |before, limit| Ok(reader.leases_before(&rows, before, limit)?),
                 |lease| Before { at: lease.terms().issued_at, id: lease.terms().id.to_string() },
-                |lease| Ok(wanted(&filter, &lease).then_some(lease)),
+                |lease| {
+                    let seen = user.reach.covers(lease.terms().project);
+                    Ok((seen && wanted(&filter, &lease)).then_some(lease))
+                },
             )
         })
         .await
@@ -43,27 +49,37 @@ impl Broker {
         let (user, id) = (user.clone(), id.to_owned());
         self.look("show_lease", move |reader| {
             live_user(reader, &user)?;
-            find_lease(reader, &id)
+            let lease = find_lease(reader, &id)?;
+            if user.reach.covers(lease.terms().project) {
+                Ok(lease)
+            } else {
+                Err(not_found(&id).into())
+            }
         })
         .await
     }
 
-    /// Ends leases at once. Answers with those that this ended; once it has answered, they release
-    /// nothing.
+    /// Ends leases at once, and the sessions behind them, which would give the same again. Answers
+    /// with those that this ended; once it has answered, they release nothing.
     pub async fn revoke_leases(
         &self,
         user: &User,
         project: Option<String>,
         which: Which,
         reason: String,
-    ) -> Result<Vec<Lease>, Refused> {
+    ) -> Result<Revoked, Refused> {
         let subject = entries::by_user(Action::LEASE_REVOKED, user);
         let (user, entry) = (user.clone(), subject.clone());
         self.run_essential("revoke_leases", subject, move |tx| {
             live_user(tx, &user)?;
-            let leases = meant(tx, project.as_deref(), &which)?;
-            let reason = Some(reason.clone()).filter(|text| visible_chars(text) > 0);
-            revoke(tx, leases, &user.name, reason.as_deref(), &entry)
+            let (leases, behind) = meant(tx, &user, project.as_deref(), &which)?;
+            let reason = Some(reason.as_str()).filter(|text| visible_chars(text) > 0);
+            let leases = revoke(tx, leases, &user.name, reason, &entry)?;
+            let sessions = match behind {
+                Some(behind) => end_sessions(tx, behind, &user, reason)?,
+                None => 0,
+            };
+            Ok(Revoked { leases, sessions })
         })
         .await
     }
@@ -113,10 +129,20 @@ pub(super) fn not_found(typed: &str) -> Refused {
     )
 }
 
-fn meant(reader: &Reader<'_>, project: Option<&str>, which: &Which) -> Result<Vec<Active>, Stop> {
+/// The leases that are meant, and the sessions behind them.
+fn meant<'a>(
+    reader: &Reader<'_>,
+    user: &User,
+    project: Option<&str>,
+    which: &'a Which,
+) -> Result<(Vec<Active>, Option<Sessions<'a>>), Stop> {
     if let Which::Id(id) = which {
         return match find_lease(reader, id)? {
-            Lease::Active(active) => Ok(vec![active]),
+            lease if !user.reach.covers(lease.terms().project) => Err(not_found(id).into()),
+            Lease::Active(active) => {
+                let behind = active.terms.approval.map(Sessions::Approval);
+                Ok((vec![active], behind))
+            }
             Lease::Ended(ended) => Err(Refused::new(
                 Code::LeaseEnded,
                 format!(
@@ -130,23 +156,26 @@ fn meant(reader: &Reader<'_>, project: Option<&str>, which: &Which) -> Result<Ve
             .into()),
         };
     }
-    let project = project_or_default(reader, project)?;
-    let leases = match which {
+    let project = project_for(reader, user, project)?;
+    let (leases, behind) = match which {
         Which::Key(name) => {
             let key = reader.key_named(project.id, name)?;
-            let key = key.ok_or_else(|| super::keys::not_found(name))?;
-            reader.active_leases_of(key.key.id)?
+            let key = key.ok_or_else(|| super::keys::not_found(name))?.key.id;
+            (reader.active_leases_of(key)?, Sessions::Key(key))
         }
-        Which::Id(_) | Which::Resource(_) | Which::All => reader.active_leases()?,
+        Which::Resource(pattern) => {
+            (reader.active_leases()?, Sessions::Pattern(project.id, pattern))
+        }
+        Which::Id(_) | Which::All => (reader.active_leases()?, Sessions::Project(project.id)),
     };
-    Ok(leases
-        .into_iter()
-        .filter(|lease| lease.terms.project == project.id)
-        .filter(|lease| match which {
-            Which::Resource(pattern) => pattern.matches(&lease.terms.resource),
-            Which::Id(_) | Which::Key(_) | Which::All => true,
-        })
-        .collect())
+    let leases =
+        leases.into_iter().filter(|lease| lease.terms.project == project.id).filter(|lease| {
+            match which {
+                Which::Resource(pattern) => pattern.matches(&lease.terms.resource),
+                Which::Id(_) | Which::Key(_) | Which::All => true,
+            }
+        });
+    Ok((leases.collect(), Some(behind)))
 }
 
 fn wanted(filter: &LeaseFilter, lease: &Lease) -> bool {

@@ -4,11 +4,17 @@ use vouchsafe_core::approval::{Approval, How, Session};
 use vouchsafe_core::audit::Action;
 use vouchsafe_core::caller::User;
 use vouchsafe_core::id::{ApprovalId, KeyId, ProjectId};
+use vouchsafe_core::policy::AnyRule;
 use vouchsafe_core::resource::Pattern;
 use vouchsafe_core::text::escape_untrusted;
 
-use super::{Stop, entries};
+use super::doors::live_user;
+use super::emergency::project_filter;
+use super::{Broker, Refused, SessionView, Stop, entries};
 use crate::store::{Reader, Tx};
+
+/// Sessions that a list holds at most.
+const LIST_MAX: usize = 500;
 
 /// Which sessions are to end.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +27,37 @@ pub(super) enum Sessions<'a> {
     Approval(ApprovalId),
     /// Those of this project whose rule may have to do with a resource that this matches.
     Pattern(ProjectId, &'a Pattern),
+}
+
+impl Broker {
+    /// The sessions that last, the longest first, 500 at most: of a project, or of a key of one.
+    pub async fn list_sessions(
+        &self,
+        user: &User,
+        project: Option<String>,
+        key: Option<String>,
+    ) -> Result<Vec<SessionView>, Refused> {
+        let (user, now, loaded) = (user.clone(), self.now(), self.inner.policy.current());
+        self.look("list_sessions", move |reader| {
+            live_user(reader, &user)?;
+            let project = project_filter(reader, &user, project.as_deref())?.map(|p| p.id);
+            let open = reader.sessions_open(project, None, None)?.into_iter();
+            let views = open
+                .filter(|(session, name)| {
+                    let rule = loaded.of(name).rule(&session.rule);
+                    let stands = rule.is_some_and(|placed| match &placed.rule {
+                        AnyRule::Allow(rule) => rule.digest().to_string() == session.rule_digest,
+                        AnyRule::Deny(_) => false,
+                    });
+                    // One whose rule has changed remembers nothing.
+                    stands && !session.until.passed(&now) && user.reach.covers(session.project)
+                })
+                .filter(|(session, _)| key.as_ref().is_none_or(|key| *key == session.holder_name))
+                .map(|(session, project)| SessionView { session, project });
+            Ok(views.take(LIST_MAX).collect())
+        })
+        .await
+    }
 }
 
 /// Ends sessions before their time, each with an entry. Answers how many.

@@ -7,26 +7,35 @@ use vouchsafe_core::audit::{Action, HeadSigner as _};
 use vouchsafe_core::caller::User;
 
 use super::doors::live_user;
-use super::{Broker, CheckView, Code, Refused, StatusView, audit, cause, entries};
+use super::{
+    Broker, CheckView, Code, Refused, StatusView, audit, cause, emergency, entries, reviews,
+};
 use crate::vault::source::SourceError;
 
 impl Broker {
     /// How the daemon is.
     pub async fn status(&self, user: &User) -> Result<StatusView, Refused> {
         let caller = user.clone();
-        let (pending, leases, secrets, head) = self
+        let (pending, leases, secrets, head, stops, reviews) = self
             .look("status", move |reader| {
                 live_user(reader, &caller)?;
+                let stops = emergency::stops_for(reader, &caller)?;
                 Ok((
                     reader.count_pending()?,
                     reader.count_active_leases()?,
                     reader.count_secrets()?,
                     reader.audit_head()?,
+                    stops.iter().map(emergency::sentence).collect::<Vec<_>>(),
+                    reviews::open_for(reader, &caller)?,
                 ))
             })
             .await?;
         let loaded = self.inner.policy.current();
         let stale = !self.inner.policy.problems().is_empty();
+        let mut warnings = self.warnings(stale);
+        warnings.extend(
+            reviews::warning(&reviews).map(|waits| format!("{waits}: `vouchsafe reviews`.")),
+        );
         Ok(StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.inner.started_at,
@@ -40,8 +49,10 @@ impl Broker {
             policy_rules: u32::try_from(loaded.set.rules().len()).unwrap_or(u32::MAX),
             policy_stale: stale,
             calls_waiting: u32::try_from(self.calls_waiting()).unwrap_or(u32::MAX),
-            warnings: self.warnings(stale),
+            warnings,
             secrets,
+            stops,
+            reviews_open: u32::try_from(reviews.len()).unwrap_or(u32::MAX),
         })
     }
 
@@ -49,12 +60,12 @@ impl Broker {
     pub async fn run_checks(&self, user: &User) -> Result<Vec<CheckView>, Refused> {
         let caller = user.clone();
         let key = self.inner.vault.signer().verifier_key().clone();
-        let (log, checkpoints, head) = self
+        let (log, checkpoints, head, reviews) = self
             .look("run_checks", move |reader| {
                 live_user(reader, &caller)?;
                 let log = reader.audit_verify(&key)?;
                 let checkpoints = reader.audit_checkpoints_verify(&key)?;
-                Ok((log, checkpoints, reader.audit_head()?))
+                Ok((log, checkpoints, reader.audit_head()?, reviews::open_for(reader, &caller)?))
             })
             .await?;
         let keep = "Keep the database for study and restore a backup.";
@@ -84,7 +95,11 @@ impl Broker {
                 "Mend the file, then `vouchsafe policy reload`.",
             ),
         };
-        Ok(vec![log, checkpoints, head, policy])
+        let reviews = match reviews::warning(&reviews) {
+            None => fine("reviews", "no broken glass waits for one".to_owned()),
+            Some(waits) => fault("reviews", waits, "Look at it: `vouchsafe reviews`."),
+        };
+        Ok(vec![log, checkpoints, head, policy, reviews])
     }
 
     /// Wraps the key ring under a new root key, while running. Answers with the generations of the

@@ -3,19 +3,33 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use vouchsafe_core::approval::{Approval, Notice, Pending};
 use vouchsafe_core::audit::Action;
+use vouchsafe_core::id::ApprovalId;
 
 use super::asks::{expire_lease, save_settled};
 use super::policy::supersede;
-use super::{Broker, Refused, entries};
+use super::{Broker, Refused, Stop, entries};
+use crate::store::Tx;
 
 /// How far the wall clock may drift from the other one between two sweeps, in milliseconds.
 const CLOCK_JUMP_MS_MAX: i64 = 2_000;
 /// Things that end in one transaction at most.
 const BATCH: u32 = 200;
 
+/// What one step did.
+#[derive(Debug, Default)]
+struct Swept {
+    /// Approvals that ended.
+    ended: Vec<Approval>,
+    /// Approvals of which there is something to tell.
+    told: Vec<ApprovalId>,
+    /// Whether there may be more to do.
+    full: bool,
+}
+
 impl Broker {
-    /// One step of the sweep: ends what is due and writes what the doors noted. May be run at any
+    /// One step of the sweep: ends what is due, reminds people of what waits, and writes what the doors noted. May be run at any
     /// time and any number of times. Answers whether there is more to do at once.
     pub async fn sweep(&self) -> Result<bool, Refused> {
         self.write_notes().await?;
@@ -32,29 +46,14 @@ impl Broker {
             return Ok(false);
         }
         let subject = entries::by_system(Action::APPROVAL_EXPIRED);
-        let (ended, full) = self
-            .run_essential("sweep", subject, |tx| {
-                let now = tx.now().clone();
-                let mut ended = Vec::new();
-                let approvals = tx.due_approvals(&now, BATCH)?;
-                let leases = tx.due_leases(&now, BATCH)?;
-                let most = usize::try_from(BATCH).unwrap_or(usize::MAX);
-                let full = approvals.len() == most || leases.len() == most;
-                for pending in approvals {
-                    let approval = pending.expire(&now);
-                    save_settled(tx, &approval, Action::APPROVAL_EXPIRED)?;
-                    ended.push(approval);
-                }
-                for lease in leases {
-                    expire_lease(tx, lease)?;
-                }
-                Ok((ended, full))
-            })
-            .await?;
-        for approval in &ended {
+        let swept = self.run_essential("sweep", subject, sweep).await?;
+        for approval in &swept.ended {
             self.settled(approval);
         }
-        Ok(full)
+        for id in &swept.told {
+            self.inner.wakes.wake(*id);
+        }
+        Ok(swept.full)
     }
 
     /// Says in the log that the daemon serves. What was asked under rules that changed while it
@@ -140,4 +139,51 @@ impl Broker {
         })
         .await
     }
+}
+
+/// Ends and tells what is due, as much as fits in one transaction.
+fn sweep(tx: &mut Tx<'_>) -> Result<Swept, Stop> {
+    let now = tx.now().clone();
+    let approvals = tx.due_approvals(&now, BATCH)?;
+    let leases = tx.due_leases(&now, BATCH)?;
+    let most = usize::try_from(BATCH).unwrap_or(usize::MAX);
+    let full = approvals.len() == most || leases.len() == most;
+    let mut swept = Swept { full, ..Swept::default() };
+    for pending in approvals {
+        match pending.expire(&now) {
+            Approval::Pending(pending) => {
+                swept.told.push(pending.ask.id);
+                tell(tx, pending)?;
+            }
+            ended => {
+                save_settled(tx, &ended, Action::APPROVAL_EXPIRED)?;
+                swept.ended.push(ended);
+            }
+        }
+    }
+    for lease in leases {
+        expire_lease(tx, lease)?;
+    }
+    Ok(swept)
+}
+
+/// Notes what people are to be told of an approval that waits. It is saved in any case: it is due
+/// again when there is more to tell.
+fn tell(tx: &mut Tx<'_>, pending: Pending) -> Result<(), Stop> {
+    let (pending, notices) = pending.notices(tx.now());
+    for notice in notices {
+        let entry = match notice {
+            Notice::Reminder { number } => {
+                entries::by_system(Action::APPROVAL_REMINDED).detail("number", number)
+            }
+            Notice::Escalated { rule, to } => {
+                entries::by_system(Action::APPROVAL_ESCALATED).detail("rule", rule).detail("to", to)
+            }
+        };
+        tx.append(&entries::about_ask(entry, &pending.ask))?;
+    }
+    if !tx.save_approval(&Approval::Pending(pending))? {
+        return Err(Refused::internal().into());
+    }
+    Ok(())
 }

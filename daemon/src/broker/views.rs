@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use vouchsafe_core::approval::{Approval, Ballot, Pending, Progress, Status};
+use vouchsafe_core::approval::{Approval, Ballot, Pending, Progress, Session, Status};
 use vouchsafe_core::id::LeaseId;
 use vouchsafe_core::lease::Lease;
 use vouchsafe_core::policy::Rule;
 use vouchsafe_core::resource::{Operation, Pattern, Resource};
+use vouchsafe_core::review::Review;
 use vouchsafe_core::secret::SecretBytes;
+use vouchsafe_core::text::echo;
 use vouchsafe_core::time::UnixTime;
 
 use crate::policy_files::Loaded;
-pub use crate::store::{KeyView, SecretRecord, StoredEntry, VersionRecord};
+pub use crate::store::{KeyView, SecretRecord, StopView, StoredEntry, VersionRecord};
 pub use vouchsafe_core::policy::{CaseResult, PolicyFile, Problem};
 
 /// Asks for one page of a long list.
@@ -240,6 +242,90 @@ pub enum Which {
     All,
 }
 
+/// Leases that ended, and what ended with them.
+#[derive(Clone, Debug)]
+pub struct Revoked {
+    /// The leases.
+    pub leases: Vec<Lease>,
+    /// How many sessions ended with them.
+    pub sessions: u32,
+}
+
+/// A session, for people.
+#[derive(Clone, Debug)]
+pub struct SessionView {
+    /// The session.
+    pub session: Session,
+    /// Its project's name.
+    pub project: String,
+}
+
+/// What is to be stopped, or resumed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StopOf {
+    /// Everything.
+    All,
+    /// The project of this name.
+    Project(String),
+    /// One key.
+    Key {
+        /// Of this project; none: the default one.
+        project: Option<String>,
+        /// Of this name.
+        name: String,
+    },
+}
+
+/// A stop, as it was made.
+#[derive(Clone, Debug)]
+pub struct StoppedLeases {
+    /// The stop.
+    pub stop: StopView,
+    /// Active leases that release nothing now.
+    pub leases_held: u32,
+    /// Pending approvals whose clocks this held.
+    pub approvals_held: u32,
+}
+
+/// A stop that somebody took back.
+#[derive(Clone, Debug)]
+pub struct Resumed {
+    /// The stop.
+    pub ended: StopView,
+    /// Pending approvals whose clocks run on.
+    pub approvals_resumed: u32,
+    /// The stops that still stand.
+    pub left: Vec<StopView>,
+}
+
+/// What somebody wants who breaks the glass.
+#[derive(Clone, Debug)]
+pub struct GlassCommand {
+    /// In this project; none: the default one.
+    pub project: Option<String>,
+    /// What the lease is to be on.
+    pub resource: Resource,
+    /// The name of the key that gets it.
+    pub key: String,
+    /// What it is to be good for: `read` or `use`.
+    pub operation: Operation,
+    /// Why, in their words.
+    pub reason: String,
+    /// How long it should last; none: as long as it may.
+    pub duration: Option<Duration>,
+}
+
+/// What came of breaking the glass.
+#[derive(Clone, Debug)]
+pub struct BrokenGlass {
+    /// The lease.
+    pub lease: Lease,
+    /// The review that another person has to make.
+    pub review: Review,
+    /// Everybody else whom the rule names, by name.
+    pub told: Vec<String>,
+}
+
 /// A new secret, or a new version of one.
 #[derive(Debug)]
 pub struct PutSecret {
@@ -404,6 +490,10 @@ pub struct StatusView {
     pub warnings: Vec<String>,
     /// Secrets held.
     pub secrets: u64,
+    /// What is stopped, a sentence each.
+    pub stops: Vec<String>,
+    /// Broken glasses that nobody has reviewed.
+    pub reviews_open: u32,
 }
 
 /// One thing that was checked.
@@ -417,4 +507,15 @@ pub struct CheckView {
     pub detail: String,
     /// What to do; empty where it is as it should be.
     pub mend: String,
+}
+
+impl StopOf {
+    /// What it is, as a message names it.
+    pub(super) fn spoken(&self) -> String {
+        match self {
+            Self::All => "everything".to_owned(),
+            Self::Project(name) => format!("the project `{}`", echo(name, 40)),
+            Self::Key { name, .. } => format!("the key `{}`", echo(name, 40)),
+        }
+    }
 }

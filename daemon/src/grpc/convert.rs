@@ -5,6 +5,7 @@
 
 mod approvals;
 mod audit;
+mod emergency;
 mod keys;
 mod leases;
 mod policy;
@@ -21,8 +22,11 @@ pub(super) use self::approvals::{approval, approval_event, approval_filter, vote
 pub(super) use self::audit::{
     audit_entry, audit_groups, audit_query, export_part, group_by, tail_last,
 };
+pub(super) use self::emergency::{
+    broken_glass, glass_command, resumed, review, stop, stop_of, stopped,
+};
 pub(super) use self::keys::{key, key_with_value};
-pub(super) use self::leases::{lease, lease_filter, which};
+pub(super) use self::leases::{lease, lease_filter, session, which};
 pub(super) use self::policy::{checked, explained, policy_files, reloaded, shown_policy, tested};
 pub(super) use self::secrets::{put_secret, secret, secret_path, secret_pattern, secret_version};
 pub(super) use self::status::{check_result, status, who_am_i};

@@ -27,6 +27,7 @@ const OPERATE: Needs = Needs::AnyOf(&[Role::Operator]);
 const AUDIT: Needs = Needs::AnyOf(&[Role::Auditor]);
 const VOTE: Needs = Needs::AnyOf(&[Role::Approver]);
 const REVOKE: Needs = Needs::AnyOf(&[Role::Approver, Role::Operator]);
+const REVIEW: Needs = Needs::AnyOf(&[Role::Approver, Role::Auditor]);
 const INSPECT: Needs = Needs::AnyOf(&[Role::Operator, Role::Auditor]);
 const LOOK: Needs = Needs::AnyOf(&[Role::Approver, Role::Operator, Role::Auditor]);
 const ANY_ROLE: Needs = Needs::AnyOf(&Role::ALL);
@@ -42,6 +43,12 @@ const METHODS: &[(&str, Needs)] = &[
     ("/vouchsafe.v1.Audit/QueryAudit", AUDIT),
     ("/vouchsafe.v1.Audit/ShowCheckpoint", AUDIT),
     ("/vouchsafe.v1.Audit/TailAudit", AUDIT),
+    ("/vouchsafe.v1.Emergency/BreakGlass", Needs::SignIn),
+    ("/vouchsafe.v1.Emergency/ListReviews", LOOK),
+    ("/vouchsafe.v1.Emergency/ListStops", ANY_ROLE),
+    ("/vouchsafe.v1.Emergency/ResumeLeases", REVOKE),
+    ("/vouchsafe.v1.Emergency/ReviewBreakGlass", REVIEW),
+    ("/vouchsafe.v1.Emergency/StopLeases", REVOKE),
     ("/vouchsafe.v1.Keys/CreateKey", OPERATE),
     ("/vouchsafe.v1.Keys/DeleteKey", OPERATE),
     ("/vouchsafe.v1.Keys/DisableKey", OPERATE),
@@ -51,6 +58,7 @@ const METHODS: &[(&str, Needs)] = &[
     ("/vouchsafe.v1.Keys/ShowKey", INSPECT),
     ("/vouchsafe.v1.Keys/UpdateKey", OPERATE),
     ("/vouchsafe.v1.Leases/ListLeases", LOOK),
+    ("/vouchsafe.v1.Leases/ListSessions", LOOK),
     ("/vouchsafe.v1.Leases/RevokeLeases", REVOKE),
     ("/vouchsafe.v1.Leases/ShowLease", LOOK),
     ("/vouchsafe.v1.Policy/CheckPolicy", LOOK),

@@ -33,9 +33,14 @@ impl Leases for Door {
 
     async fn list_sessions(
         &self,
-        _request: Request<ListSessionsRequest>,
+        request: Request<ListSessionsRequest>,
     ) -> Result<Response<ListSessionsResponse>, Status> {
-        Err(Status::unimplemented("to come"))
+        let (by, ListSessionsRequest { project, key }) = caller(request)?;
+        let project = convert::optional("project", project)?;
+        let key = convert::optional("key", key)?;
+        let sessions = self.broker.list_sessions(&by, project, key).await?;
+        let sessions = sessions.iter().map(convert::session).collect();
+        Ok(Response::new(ListSessionsResponse { sessions }))
     }
 
     async fn revoke_leases(
@@ -47,7 +52,8 @@ impl Leases for Door {
         let reason = convert::reason(request.reason)?;
         let which = convert::which(request.which)?;
         let revoked = self.broker.revoke_leases(&by, project, which, reason).await?;
-        let revoked = revoked.iter().map(convert::lease).collect();
-        Ok(Response::new(RevokeLeasesResponse { revoked, sessions_ended: 0 }))
+        let sessions_ended = revoked.sessions;
+        let revoked = revoked.leases.iter().map(convert::lease).collect();
+        Ok(Response::new(RevokeLeasesResponse { revoked, sessions_ended }))
     }
 }

@@ -103,6 +103,7 @@ fn router(
         .add_service(reflection)
         .add_service(service!(approvals_server::ApprovalsServer))
         .add_service(service!(audit_server::AuditServer))
+        .add_service(service!(emergency_server::EmergencyServer))
         .add_service(service!(keys_server::KeysServer))
         .add_service(service!(leases_server::LeasesServer))
         .add_service(service!(policy_server::PolicyServer))

@@ -1,7 +1,7 @@
 //! Broken glasses and their reviews.
 
 use rusqlite::params;
-use vouchsafe_core::id::{ReviewId, UserId};
+use vouchsafe_core::id::{ProjectId, ReviewId, UserId};
 use vouchsafe_core::review::{Open, Review};
 use vouchsafe_core::time::UnixTime;
 
@@ -40,26 +40,23 @@ impl Reader<'_> {
         )
     }
 
-    /// The open ones first, then the newest.
-    pub fn reviews(&self, limit: u32) -> Result<Vec<Review>, StoreError> {
+    /// Of a project, where one is given, and only the open ones, where those are wanted: the open
+    /// ones first, then the newest.
+    pub fn reviews(
+        &self,
+        project: Option<ProjectId>,
+        open: bool,
+        limit: u32,
+    ) -> Result<Vec<Review>, StoreError> {
         self.query(
             "-- reviews
              SELECT body FROM reviews
-             ORDER BY reviewed_at IS NOT NULL, opened_at DESC, id DESC LIMIT $1",
-            params![limit],
+             WHERE (CAST($1 AS TEXT) IS NULL OR project_id = $1)
+               AND ($2 = 0 OR reviewed_at IS NULL)
+             ORDER BY reviewed_at IS NOT NULL, opened_at DESC, id DESC LIMIT $3",
+            params![project.map(|id| id.to_string()), i64::from(open), limit],
             |row| json(row, 0),
         )
-    }
-
-    /// How many nobody has looked at.
-    pub fn count_open_reviews(&self) -> Result<u32, StoreError> {
-        let count = self.query_opt(
-            "-- count_open_reviews
-             SELECT COUNT(*) FROM reviews WHERE reviewed_at IS NULL",
-            [],
-            |row| row.get(0),
-        )?;
-        Ok(count.unwrap_or(0))
     }
 }
 

@@ -21,6 +21,17 @@ pub struct StopView {
     pub within: Option<ProjectId>,
 }
 
+impl StopView {
+    /// What it covers, in a word or two: `all`, `project NAME`, `key NAME`.
+    pub fn what(&self) -> String {
+        match self.stop.what {
+            Stopped::All => "all".to_owned(),
+            Stopped::Project(_) => format!("project {}", self.project),
+            Stopped::Key(_) => format!("key {}", self.key),
+        }
+    }
+}
+
 impl Reader<'_> {
     /// All of them, the ones that cover most first. The stop of a key that was deleted is of no
     /// matter any more.

@@ -7,7 +7,7 @@ use vouchsafe_proto::v1::revoke_leases_request::Which as WhichMessage;
 use super::time::{time, time_out};
 use super::{RESOURCE_BYTES_MAX, Taken, at_most, few, id, name, operation_out, optional, parse};
 use super::{pattern, shown, text, unknown};
-use crate::broker::{LeaseFilter, LeaseStatus, Refused, Which};
+use crate::broker::{LeaseFilter, LeaseStatus, Refused, SessionView, Which};
 
 /// The states there are.
 const STATUSES_MAX: usize = 5;
@@ -73,6 +73,21 @@ pub(in crate::grpc) fn lease(lease: &Lease) -> v1::Lease {
         ended_reason: words(ended.and_then(|ended| ended.reason.as_ref())),
         observed: terms.observed,
         arguments: terms.arguments.map(|hash| hash.to_string()).unwrap_or_default(),
+    }
+}
+
+/// A session as people see it.
+pub(in crate::grpc) fn session(view: &SessionView) -> v1::Session {
+    let session = &view.session;
+    v1::Session {
+        approval_id: session.approval.to_string(),
+        project: view.project.clone(),
+        key_name: session.holder_name.clone(),
+        rule: session.rule.clone(),
+        operation: operation_out(session.operation).into(),
+        given_by: session.given_by.clone(),
+        given_at: Some(time_out(session.given_at)),
+        until: Some(time_out(session.until.wall)),
     }
 }
 

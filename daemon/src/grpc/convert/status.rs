@@ -27,6 +27,8 @@ pub(in crate::grpc) fn status(status: StatusView) -> v1::ShowStatusResponse {
         calls_waiting: status.calls_waiting,
         warnings: status.warnings,
         secrets: status.secrets,
+        stops: status.stops,
+        reviews_open: status.reviews_open,
         ..v1::ShowStatusResponse::default()
     }
 }
