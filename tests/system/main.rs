@@ -7,11 +7,13 @@
 )]
 #![expect(clippy::indexing_slicing, reason = "an answer without the member asked for is wrong")]
 
+mod agents_log;
 mod approvals;
 mod audit;
 mod doors;
 mod home;
 mod hostile;
+mod judged;
 mod keys;
 mod leases;
 mod main_path;

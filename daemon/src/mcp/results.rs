@@ -3,7 +3,7 @@
 use data_encoding::BASE64;
 use rmcp::model::CallToolResult;
 use serde_json::{Value, json};
-use vouchsafe_core::approval::{Approval, Ask, ITEMS_MAX, Pending, Status};
+use vouchsafe_core::approval::{Approval, ITEMS_MAX, Pending, Status};
 use vouchsafe_core::caller::Agent;
 use vouchsafe_core::key::Scope;
 use vouchsafe_core::lease::Lease;
