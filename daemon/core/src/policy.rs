@@ -22,7 +22,7 @@ mod source;
 pub use self::cases::{CASES_MAX, Case, CaseResult, parse_cases, run_cases};
 pub use self::conditions::Conditions;
 pub use self::consider::Considered;
-pub use self::directory::{ApproverRef, ApproverRefError, Directory, Member, eligible};
+pub use self::directory::{ApproverRef, ApproverRefError, Directory, Member, eligible, named};
 pub use self::judge::{Circumstances, Free, Judgment, Outcome};
 pub use self::parse::{FILE_BYTES_MAX, FILES_MAX, Options, PROBLEMS_MAX, RULES_MAX, parse};
 pub use self::quorum::{Factor, Quorum};

@@ -45,6 +45,13 @@ pub fn eligible(asked: &[ApproverRef], directory: &Directory) -> BTreeSet<String
     directory.eligible(asked).map(|member| member.name.clone()).collect()
 }
 
+/// The names of all who are meant and may sign in, whatever their roles.
+pub fn named(meant: &[ApproverRef], directory: &Directory) -> BTreeSet<String> {
+    let members = directory.members.iter().filter(|member| member.enabled);
+    let members = members.filter(|member| meant.iter().any(|who| who.is(member)));
+    members.map(|member| member.name.clone()).collect()
+}
+
 impl Directory {
     /// The user of that name.
     pub fn member(&self, name: &str) -> Option<&Member> {

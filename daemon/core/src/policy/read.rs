@@ -1,50 +1,76 @@
 //! Reading one `[[rule]]`.
 
+mod asks;
+mod auto_approve;
+mod lease;
+mod reason;
+
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeValue;
 
+use self::reason::ReasonRules;
 use super::defaults;
-use super::directory::{ApproverRef, Directory, Member, eligible};
+use super::directory::Directory;
 use super::parse::Options;
-use super::quorum::{Factor, Quorum};
-use super::rule::{Asks, Bind, Denial, LeaseTerms, Mode, Rule, RuleName};
+use super::rule::{Asks, Bind, Denial, Mode, Rule, RuleName};
 use super::set::{AnyRule, Placed};
 use super::source::{Fields, Given, Reported, Source, Value, Wrong, echo, truth, wrong};
 use crate::resource::{Kind, Operation, Operations, Pattern};
-use crate::text::REASON_CHARS_MAX;
 use crate::time::{format_duration, parse_duration};
 
 /// Every key of a rule.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 25] = [
     "name",
     "resource",
     "operations",
     "effect",
     "approval",
+    "mode",
     "approvers",
     "quorum",
+    "factor",
     "self_approval",
+    "auto_approve",
     "require_reason",
     "min_reason_length",
+    "reason_pattern",
+    "reason_hint",
+    "reason_kinds",
     "lease",
     "pending_for",
+    "escalate_after",
+    "escalate_to",
+    "remind_every",
+    "remember",
+    "bind",
     "follow_rotation",
+    "break_glass",
 ];
-/// Those that say something where nobody is asked only together with people who are.
-const KEYS_OF_ASKING: [&str; 4] = ["approvers", "quorum", "self_approval", "pending_for"];
+/// Those that say something only where people are asked.
+const KEYS_OF_ASKING: [&str; 12] = [
+    "mode",
+    "approvers",
+    "quorum",
+    "factor",
+    "self_approval",
+    "auto_approve",
+    "pending_for",
+    "escalate_after",
+    "escalate_to",
+    "remind_every",
+    "remember",
+    "break_glass",
+];
 /// Those that a rule with `effect = "deny"` has.
 const KEYS_OF_DENYING: [&str; 4] = ["name", "resource", "operations", "effect"];
-const KEYS_OF_A_LEASE: [&str; 3] = ["default", "max", "uses"];
 /// Keys that the format has a meaning for and this version none.
-const KEYS_TO_COME: [&str; 5] = ["auto_approve", "bind", "factor", "notify", "remember"];
+const KEYS_TO_COME: [&str; 1] = ["notify"];
 
-/// How many approvers a rule may name.
-const APPROVERS_MAX: usize = 100;
-const USES_MAX: u32 = 1_000_000;
 const SECOND: Duration = Duration::from_secs(1);
 const PENDING_MIN: Duration = Duration::from_secs(10);
+const REMIND_MIN: Duration = Duration::from_mins(1);
 const LONGEST: Duration = Duration::from_hours(30 * 24);
 
 /// Reads a rule; nothing where something is wrong with it, which is then among the problems.
@@ -116,34 +142,53 @@ fn allowing(
 ) -> Result<Rule, Reported> {
     let name = name(fields);
     let resource = resource(fields);
-    let operations = operations(fields, resource.as_ref().ok());
-    let asks = asks(fields, directory, options);
-    let reason = reason(fields);
-    let lease = lease(fields);
-    let pending_for = fields.read("pending_for", |value| duration(value, PENDING_MIN));
+    let kind = resource.as_ref().ok().map(Pattern::kind);
+    let operations = operations(fields, resource.as_ref().ok()).map(|listed| {
+        // Without a kind there is a problem already, and no rule comes of this.
+        listed.or_else(|| kind.map(defaults::operations)).unwrap_or_default()
+    });
+    let asks = asks::asks(fields, directory, options);
+    let asks_somebody = !matches!(asks, Ok(Asks::Nobody));
+    if !asks_somebody {
+        for key in KEYS_OF_ASKING {
+            refuse_meaningless(fields, key, "asks nobody");
+        }
+    }
+    let mode = fields.read("mode", mode);
+    let auto_approve = match operations {
+        Ok(operations) if asks_somebody => auto_approve::auto_approve(fields, operations),
+        Ok(_) | Err(Reported) => Ok(None),
+    };
+    let reason = reason::reason(fields);
+    let lease = lease::lease(fields);
+    let pending_for = pending_for(fields);
+    let waits = pending_for.unwrap_or(LONGEST);
+    let escalation = asks::escalation(fields, directory, waits);
+    let remind_every = remind_every(fields, waits);
+    let binding = binding(fields, kind);
+    let break_glass = asks::break_glass(fields, directory);
     let follow_rotation = fields.read("follow_rotation", truth);
 
-    let (name, resource) = (name?, resource?);
-    let operations = operations?.unwrap_or_else(|| defaults::operations(resource.kind()));
-    let (require_reason, min_reason_length) = reason?;
+    let ReasonRules { required, min_length, pattern, kinds } = reason?;
+    let (remember, bind) = binding?;
     Ok(Rule {
-        name,
-        resource,
-        operations,
+        name: name?,
+        resource: resource?,
+        operations: operations?,
         asks: asks?,
-        mode: Mode::Enforce,
-        auto_approve: None,
-        require_reason,
-        min_reason_length,
-        reason_pattern: None,
-        reason_kinds: Vec::new(),
+        mode: mode?.unwrap_or_default(),
+        auto_approve: auto_approve?,
+        require_reason: required,
+        min_reason_length: min_length,
+        reason_pattern: pattern,
+        reason_kinds: kinds,
         lease: lease?,
-        pending_for: pending_for?.unwrap_or(defaults::PENDING_FOR),
-        escalation: None,
-        remind_every: None,
-        remember: false,
-        bind: Bind::Arguments,
-        break_glass: Vec::new(),
+        pending_for: pending_for?,
+        escalation: escalation?,
+        remind_every: remind_every?,
+        remember,
+        bind,
+        break_glass: break_glass?,
         follow_rotation: follow_rotation?.unwrap_or(false),
     })
 }
@@ -203,155 +248,68 @@ pub(super) fn operation(value: Value<'_, '_>, kind: Option<Kind>) -> Result<Oper
     }
 }
 
-fn asks(
-    fields: &mut Fields<'_, '_, '_>,
-    directory: &Directory,
-    options: Options,
-) -> Result<Asks, Reported> {
-    let required = fields.read("approval", approval)?.unwrap_or(true);
-    if required {
-        quorum(fields, directory, options).map(Asks::People)
-    } else {
-        for key in KEYS_OF_ASKING {
-            refuse_meaningless(fields, key, "asks nobody");
-        }
-        Ok(Asks::Nobody)
-    }
-}
-
-/// Whether people are asked.
-fn approval(value: Value<'_, '_>) -> Result<bool, Wrong> {
-    const MEND: &str = "write \"required\" or \"none\"";
-    match value.text("approval = \"required\"")? {
-        "required" => Ok(true),
-        "none" => Ok(false),
-        "level" => Err(wrong("`approval = \"level\"` is not supported by this version", MEND)),
-        other => Err(wrong(format!("`approval` is `{}`", echo(other)), MEND)),
-    }
-}
-
-fn quorum(
-    fields: &mut Fields<'_, '_, '_>,
-    directory: &Directory,
-    options: Options,
-) -> Result<Quorum, Reported> {
-    const EXAMPLE: &str = "approvers = [\"group:oncall\", \"jane@example.com\"]";
-    let approvers = fields.read_each("approvers", EXAMPLE, |value| approver(value, directory));
-    let count = fields.read("quorum", |value| {
-        // One rule's people are counted below; no rule has more than there are.
-        value.number(1, u32::MAX).map_err(|wrong_number| match value.number(0, 0) {
-            Ok(_) => wrong("`quorum` is 0", "write 1 or more, or approval = \"none\""),
-            Err(_) => wrong_number,
-        })
-    });
-    let self_approval = fields.read("self_approval", truth);
-
-    let mut approvers = approvers?.unwrap_or_default();
-    if approvers.is_empty() {
-        let message = "this rule asks for approval and names nobody to give it";
-        return Err(fields.report_at("approvers", wrong(message, format!("write {EXAMPLE}"))));
-    }
-    if approvers.len() > APPROVERS_MAX {
-        let message = format!("{} approvers are too many", approvers.len());
-        let mend = format!("name {APPROVERS_MAX} at most, or a group");
-        return Err(fields.report_at("approvers", wrong(message, mend)));
-    }
-    approvers.sort();
-    approvers.dedup();
-    let count = count?.unwrap_or(defaults::QUORUM);
-    let people = eligible(&approvers, directory).len();
-    if usize::try_from(count).is_ok_and(|count| count > people) {
-        let message = format!("`quorum` is {count} and only {people} of the users can approve");
-        let mend = format!("lower it to {people}, or name more approvers");
-        return Err(fields.report_at("quorum", wrong(message, mend)));
-    }
-    let self_approval = self_approval?.unwrap_or(false) || options.self_approval_everywhere;
-    Ok(Quorum { factors: vec![Factor { from: approvers, count }], self_approval })
-}
-
-fn approver(value: Value<'_, '_>, directory: &Directory) -> Result<ApproverRef, Wrong> {
-    let text = value.text("approvers = [\"group:oncall\"]")?;
-    let who: ApproverRef = text.parse().map_err(|_| {
-        let message = format!("`{}` is not an approver", echo(text));
-        wrong(message, "write a user's name, or group:NAME")
-    })?;
-    match &who {
-        ApproverRef::User(name) => user(name, directory.member(name))?,
-        ApproverRef::Group(group) => {
-            let mend = "put an enabled user with the role approver into it, or name another";
-            if directory.group(group).next().is_none() {
-                return Err(wrong(format!("the group `{group}` has no members"), mend));
-            }
-            if !directory.group(group).any(Member::counts) {
-                return Err(wrong(format!("nobody in the group `{group}` can approve"), mend));
-            }
-        }
-    }
-    Ok(who)
-}
-
-fn user(name: &str, member: Option<&Member>) -> Result<(), Wrong> {
-    match member {
-        None => {
-            let mend = "make the user with `vouchsafe users create`, or name another";
-            Err(wrong(format!("there is no user `{name}`"), mend))
-        }
-        Some(member) if !member.enabled => {
-            let mend = "enable the user, or name another";
-            Err(wrong(format!("the user `{name}` is disabled"), mend))
-        }
-        Some(member) if !member.approves => {
-            let mend = "give the user the role approver, or name another";
-            Err(wrong(format!("the user `{name}` is neither an approver nor an admin"), mend))
-        }
-        Some(_) => Ok(()),
-    }
-}
-
-/// Whether a reason is required, and how many visible characters it must have.
-fn reason(fields: &mut Fields<'_, '_, '_>) -> Result<(bool, u32), Reported> {
-    let most = u32::try_from(REASON_CHARS_MAX).unwrap_or(u32::MAX);
-    let required = fields.read("require_reason", truth);
-    let length = fields.read("min_reason_length", |value| value.number(1, most));
-    match (required?.unwrap_or(false), length?) {
-        (false, Some(_)) => Err(fields.report_at(
-            "min_reason_length",
-            wrong(
-                "`min_reason_length` means nothing on a rule that requires no reason",
-                "write require_reason = true, or remove it",
-            ),
+/// Whether the rule is in force.
+fn mode(value: Value<'_, '_>) -> Result<Mode, Wrong> {
+    match value.text("mode = \"observe\"")? {
+        "enforce" => Ok(Mode::Enforce),
+        "observe" => Ok(Mode::Observe),
+        other => Err(wrong(
+            format!("`mode` is `{}`", echo(other)),
+            "write \"enforce\" or \"observe\"; without it, a rule is in force",
         )),
-        (false, None) => Ok((false, 0)),
-        (true, length) => Ok((true, length.unwrap_or(1))),
     }
 }
 
-fn lease(fields: &mut Fields<'_, '_, '_>) -> Result<LeaseTerms, Reported> {
-    let Some(mut lease) = fields.table("lease")? else {
-        return Ok(LeaseTerms { default: defaults::LEASE, max: defaults::LEASE_MAX, uses: None });
-    };
-    lease.refuse_others(|key| {
-        if KEYS_OF_A_LEASE.contains(&key) {
-            return Ok(());
-        }
-        let mend = format!("a lease has {}", KEYS_OF_A_LEASE.join(", "));
-        Err(wrong(format!("`{}` is not a key of a lease", echo(key)), mend))
-    });
-    let default = lease.read("default", |value| duration(value, SECOND));
-    let max = lease.read("max", |value| duration(value, SECOND));
-    let uses = lease.read("uses", |value| value.number(1, USES_MAX));
-    let (default, max) = match (default?, max?) {
-        (None, None) => (defaults::LEASE, defaults::LEASE_MAX),
-        (None, Some(max)) => (defaults::LEASE.min(max), max),
-        (Some(default), None) => (default, defaults::LEASE_MAX.max(default)),
-        (Some(default), Some(max)) => (default, max),
-    };
-    if default > max {
-        let (default, max) = (format_duration(default), format_duration(max));
-        let message = format!("`lease.default` is {default} and `lease.max` only {max}");
-        return Err(lease.report_at("default", wrong(message, "make max the longer one")));
+fn pending_for(fields: &mut Fields<'_, '_, '_>) -> Result<Duration, Reported> {
+    let given = fields.read("pending_for", |value| duration(value, PENDING_MIN))?;
+    Ok(given.unwrap_or(defaults::PENDING_FOR))
+}
+
+/// How often people are reminded; less often than an ask waits, or they never would be.
+fn remind_every(fields: &mut Fields<'_, '_, '_>, waits: Duration) -> Given<Duration> {
+    fields.read("remind_every", |value| {
+        let every = duration(value, REMIND_MIN)?;
+        shorter(value.name, every, waits)
+    })
+}
+
+/// Refuses a time that an ask does not wait.
+fn shorter(name: &str, time: Duration, waits: Duration) -> Result<Duration, Wrong> {
+    if time < waits {
+        return Ok(time);
     }
-    Ok(LeaseTerms { default, max, uses: uses? })
+    let (shown, waits) = (format_duration(time), format_duration(waits));
+    let message = format!("`{name}` is {shown}, and an ask waits only {waits}");
+    Err(wrong(message, "write a shorter time, or a longer `pending_for`"))
+}
+
+/// Whether a session can be approved, and what an approval of a call is bound to.
+fn binding(fields: &mut Fields<'_, '_, '_>, kind: Option<Kind>) -> Result<(bool, Bind), Reported> {
+    let remember = fields.read("remember", truth);
+    let bind = fields.read("bind", |value| match value.text("bind = \"tool\"")? {
+        "arguments" => Ok(Bind::Arguments),
+        "tool" => Ok(Bind::Tool),
+        other => {
+            let mend = "write \"arguments\" or \"tool\"";
+            Err(wrong(format!("`bind` is `{}`", echo(other)), mend))
+        }
+    });
+    let (remember, bind) = (remember?.unwrap_or(false), bind?);
+    match (kind, bind) {
+        (Some(Kind::Secrets), Some(_)) => {
+            let message = "`bind` means nothing on a rule for secrets, which have no arguments";
+            Err(fields.report_key("bind", wrong(message, "remove it")))
+        }
+        (Some(Kind::Tools | Kind::Audit | Kind::Policy), None | Some(Bind::Arguments))
+            if remember =>
+        {
+            let message = "`remember` cannot hold where an approval is good for one call with \
+                           these arguments";
+            let mend = "write bind = \"tool\", or remove it";
+            Err(fields.report_key("remember", wrong(message, mend)))
+        }
+        (_, bind) => Ok((remember, bind.unwrap_or_default())),
+    }
 }
 
 /// A duration in whole seconds between `least` and thirty days.

@@ -73,7 +73,7 @@ pub(super) struct Fields<'t, 's, 'f> {
     table: &'t DeTable<'t>,
     /// The line of its header.
     pub(super) line: u32,
-    /// What precedes its keys in messages: nothing, or `lease.`.
+    /// What precedes its keys in messages: nothing, or the table's own key, such as `lease.`.
     prefix: &'static str,
 }
 
@@ -231,13 +231,14 @@ impl<'t, 's, 'f> Fields<'t, 's, 'f> {
         read: impl Fn(Value<'t, '_>) -> Result<T, Wrong>,
     ) -> Given<Vec<T>> {
         let Some(value) = self.value(key) else { return Ok(None) };
+        let name = format!("{}{key}", self.prefix);
         let Some(array) = value.get_ref().as_array() else {
-            let whole = Value { name: key, value: value.get_ref() };
+            let whole = Value { name: &name, value: value.get_ref() };
             return Err(self.source.report(&value.span(), whole.not("a list", example)));
         };
         let mut all = Ok(Vec::with_capacity(array.len()));
         for element in array {
-            match (read(Value { name: key, value: element.get_ref() }), &mut all) {
+            match (read(Value { name: &name, value: element.get_ref() }), &mut all) {
                 (Ok(read), Ok(all)) => all.push(read),
                 (Ok(_), Err(Reported)) => {}
                 (Err(wrong), _) => all = Err(self.source.report(&element.span(), wrong)),
@@ -246,16 +247,66 @@ impl<'t, 's, 'f> Fields<'t, 's, 'f> {
         all.map(Some)
     }
 
-    /// The table under the key, where it has one.
-    pub(super) fn table(&mut self, key: &'static str) -> Given<Fields<'t, '_, 'f>> {
+    /// Reads each element of the key's list, or the one value that stands for a list of one.
+    pub(super) fn read_one_or_each<T>(
+        &mut self,
+        key: &str,
+        example: &str,
+        read: impl Fn(Value<'t, '_>) -> Result<T, Wrong>,
+    ) -> Given<Vec<T>> {
+        match self.value(key) {
+            Some(value) if value.get_ref().as_array().is_none() => {
+                self.read(key, read).map(|read| read.map(|read| vec![read]))
+            }
+            Some(_) | None => self.read_each(key, example, read),
+        }
+    }
+
+    /// The table under the key, where it has one; its keys are called by both names.
+    pub(super) fn table(
+        &mut self,
+        key: &str,
+        prefix: &'static str,
+        example: &str,
+    ) -> Given<Fields<'t, '_, 'f>> {
         let Some(value) = self.value(key) else { return Ok(None) };
         let Some(table) = value.get_ref().as_table() else {
             let whole = Value { name: key, value: value.get_ref() };
-            let example = format!("{key} = {{ default = \"15m\", max = \"1h\", uses = 20 }}");
-            return Err(self.source.report(&value.span(), whole.not("a table", &example)));
+            return Err(self.source.report(&value.span(), whole.not("a table", example)));
         };
         let line = self.source.line(value.span().start);
-        Ok(Some(Fields { source: self.source, table, line, prefix: "lease." }))
+        Ok(Some(Fields { source: self.source, table, line, prefix }))
+    }
+
+    /// Reads each table of the key's list, where it has one.
+    pub(super) fn read_tables<T>(
+        &mut self,
+        key: &str,
+        prefix: &'static str,
+        example: &str,
+        mut read: impl FnMut(&mut Fields<'t, '_, 'f>) -> Result<T, Reported>,
+    ) -> Given<Vec<T>> {
+        let Some(value) = self.value(key) else { return Ok(None) };
+        let whole = Value { name: key, value: value.get_ref() };
+        let Some(array) = value.get_ref().as_array() else {
+            return Err(self.source.report(&value.span(), whole.not("a list of tables", example)));
+        };
+        let mut all = Ok(Vec::with_capacity(array.len()));
+        for element in array {
+            let Some(table) = element.get_ref().as_table() else {
+                let one = Value { name: key, value: element.get_ref() };
+                all = Err(self.source.report(&element.span(), one.not("a table", example)));
+                continue;
+            };
+            let line = self.source.line(element.span().start);
+            let mut fields = Fields { source: &mut *self.source, table, line, prefix };
+            match (read(&mut fields), &mut all) {
+                (Ok(read), Ok(all)) => all.push(read),
+                (Ok(_), Err(Reported)) => {}
+                (Err(reported), _) => all = Err(reported),
+            }
+        }
+        all.map(Some)
     }
 
     fn value(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
@@ -273,6 +324,10 @@ pub(super) struct Value<'t, 'n> {
 impl<'t> Value<'t, '_> {
     pub(super) fn text(self, example: &str) -> Result<&'t str, Wrong> {
         self.value.as_str().ok_or_else(|| self.not("a text in quotes", example))
+    }
+
+    pub(super) fn is_text(self) -> bool {
+        self.value.as_str().is_some()
     }
 
     /// A whole number within the bounds, both included.

@@ -46,7 +46,8 @@ impl Meaning for Schedule {
         check_weekdays(weekday, day)?;
         // The crate counts seconds first; what is judged is a minute.
         let expression = format!("0 {minute} {hour} {day} {month} {weekday}");
-        let minutes = cron::Schedule::from_str(&expression).map_err(|error| not_cron(text, &error))?;
+        let minutes =
+            cron::Schedule::from_str(&expression).map_err(|error| not_cron(text, &error))?;
         if minutes.after(&DateTime::UNIX_EPOCH).next().is_none() {
             return Err(wrong(format!("`{}` never comes", echo(text)), MEND));
         }

@@ -30,7 +30,8 @@ const CHOICES_MAX: usize = 24;
 /// The most work an evaluation may be, in nodes visited: some milliseconds.
 const COST_MAX: u64 = 50_000;
 
-const MEND: &str = "write an expression that is true or false: when = 'ask.reason.startsWith(\"INC-\")'";
+const MEND: &str =
+    "write an expression that is true or false: when = 'ask.reason.startsWith(\"INC-\")'";
 
 /// The functions that expressions can call: the standard ones, without optional values.
 static ENV: LazyLock<Arc<Env>> =

@@ -190,8 +190,9 @@ fn comprehension<'e>(all: &'e ComprehensionExpr, names: &mut Vec<(&'e str, Size)
         },
         _ => Size::small(),
     };
-    let cost = [range.cost, init.cost, rounds.saturating_mul(round), range.size.cost(), size.cost()]
-        .into_iter()
-        .fold(2_u64, u64::saturating_add);
+    let cost =
+        [range.cost, init.cost, rounds.saturating_mul(round), range.size.cost(), size.cost()]
+            .into_iter()
+            .fold(2_u64, u64::saturating_add);
     Bound { size, cost }
 }

@@ -41,7 +41,11 @@ pub(super) struct Given<'v> {
 
 impl<'v> Given<'v> {
     /// What an expression looks at of an ask; nothing where that is too much.
-    pub(super) fn of(ask: &Circumstances<'v>, resource: &'v str, looks_at: LooksAt) -> Option<Self> {
+    pub(super) fn of(
+        ask: &Circumstances<'v>,
+        resource: &'v str,
+        looks_at: LooksAt,
+    ) -> Option<Self> {
         let mut sizes = Sizes::default();
         let arguments: Option<&'v Json> = looks_at.arguments.then_some(ask.arguments);
         if let Some(arguments) = arguments {
