@@ -172,7 +172,7 @@ fn default_people(database: &Database) -> Result<Directory, AssembleError> {
 
 /// Checks what a start would, without serving: the root key, the database and the rules.
 pub fn check(config: &Config, home: &Home) -> Result<u32, AssembleError> {
-    let database = Database::open(&home.database())?;
+    let database = Database::look(&home.database())?;
     let state = database.reader().vault()?.ok_or(AssembleError::NoVault)?;
     drop(unlocked(&root_source(config), &state)?);
     let set = rules(config, home, &default_people(&database)?)?;
@@ -184,7 +184,7 @@ pub fn verify(
     config: &Config,
     home: &Home,
 ) -> Result<Result<Verified, VerifyError>, AssembleError> {
-    let database = Database::open(&home.database())?;
+    let database = Database::look(&home.database())?;
     database.check()?;
     let state = database.reader().vault()?.ok_or(AssembleError::NoVault)?;
     let vault = unlocked(&root_source(config), &state)?;

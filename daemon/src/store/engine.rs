@@ -21,7 +21,7 @@ use crate::vault::VaultState;
 use super::ballast::Ballast;
 use super::error::{OpenError, StartError, StoreError};
 use super::log::{CHECKPOINT_ENTRIES, Log};
-use super::migrate::{APPLICATION_ID, migrate};
+use super::migrate::{APPLICATION_ID, migrate, refuse_other};
 use super::pool::Pool;
 use super::sql::Reader;
 use super::writer::{Signals, Writer};
@@ -99,27 +99,20 @@ impl Database {
     /// Opens a database that is there, ours, whole, and not from a later version; brings an older
     /// schema up to date.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        if rusqlite::version_number() < SQLITE_VERSION_MIN {
-            return Err(OpenError::OldEngine { found: rusqlite::version() });
-        }
-        let size = match fs::metadata(path) {
-            Ok(found) => found.len(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(OpenError::Missing { path: path.to_owned() });
-            }
-            Err(source) => return Err(OpenError::File { action: "finding the database", source }),
-        };
-        let mut connection = open_writer(path)?;
-        let id: i64 = connection
-            .pragma_query_value(None, "application_id", |row| row.get(0))
-            .map_err(|source| damaged_or("reading what the database is", source))?;
-        if id != APPLICATION_ID {
-            return Err(OpenError::NotVouchsafe { path: path.to_owned() });
-        }
-        if size <= QUICK_CHECK_BYTES_MAX {
-            check_pages(&connection)?;
-        }
+        let mut connection = open_whole(path)?;
         migrate(&mut connection)?;
+        Self::ready(connection, path)
+    }
+
+    /// Opens a database to look at it: as [`Self::open`], but an older schema is refused and stays
+    /// as it is.
+    pub fn look(path: &Path) -> Result<Self, OpenError> {
+        let connection = open_whole(path)?;
+        refuse_other(&connection)?;
+        Self::ready(connection, path)
+    }
+
+    fn ready(connection: Connection, path: &Path) -> Result<Self, OpenError> {
         work_settings(&connection)
             .and_then(|()| keep_statements(&connection))
             .map_err(|source| damaged_or("setting up the database", source))?;
@@ -189,6 +182,31 @@ impl Database {
         };
         Ok(Store { shared: Arc::new(shared) })
     }
+}
+
+/// Opens a file that is a database of ours, and whole.
+fn open_whole(path: &Path) -> Result<Connection, OpenError> {
+    if rusqlite::version_number() < SQLITE_VERSION_MIN {
+        return Err(OpenError::OldEngine { found: rusqlite::version() });
+    }
+    let size = match fs::metadata(path) {
+        Ok(found) => found.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(OpenError::Missing { path: path.to_owned() });
+        }
+        Err(source) => return Err(OpenError::File { action: "finding the database", source }),
+    };
+    let connection = open_writer(path)?;
+    let id: i64 = connection
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .map_err(|source| damaged_or("reading what the database is", source))?;
+    if id != APPLICATION_ID {
+        return Err(OpenError::NotVouchsafe { path: path.to_owned() });
+    }
+    if size <= QUICK_CHECK_BYTES_MAX {
+        check_pages(&connection)?;
+    }
+    Ok(connection)
 }
 
 fn open_writer(path: &Path) -> Result<Connection, OpenError> {

@@ -39,6 +39,17 @@ pub enum OpenError {
         /// The last schema this version knows.
         known: i64,
     },
+    /// Written by an earlier version, and only looked at.
+    #[error(
+        "the database has schema {found} and this version works with {known}: run `vouchsafed \
+         serve` once to bring it up to date"
+    )]
+    Older {
+        /// The schema in the file.
+        found: i64,
+        /// The schema this version works with.
+        known: i64,
+    },
     /// Damaged.
     #[error("the database is damaged ({finding}): restore a backup and keep this file for study")]
     Corrupt {

@@ -22,6 +22,8 @@ use super::*;
 use crate::clock::Clock;
 use crate::vault::{RootKey, Vault};
 
+mod migrations;
+
 const START_MS: i64 = 1_795_257_840_000;
 
 #[derive(Debug)]
