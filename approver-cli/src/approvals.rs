@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 use vouchsafe_proto::v1::{
-    Approval, ApprovalItem, Asker, History, ListApprovalsRequest, Requirement, ShowApprovalRequest,
-    Vote,
+    Approval, ApprovalItem, ApprovalStatus as ProtoStatus, ApprovedBy, Asker, ConditionOutcome,
+    Factor, History, ListApprovalsRequest, Requirement, ShowApprovalRequest, Vote,
 };
 
 use crate::card;
@@ -117,13 +117,34 @@ fn row(approval: &Approval) -> Record {
     let pending = approval.settled_at.is_none();
     Record::new()
         .text("id", &approval.id)
-        .text("status", words::approval_status(approval.status))
+        .text("status", standing(approval))
         .text("key", approval.asker.as_ref().map_or("-", |asker| asker.key_name.as_str()))
         .text("operation", words::operation(approval.operation))
         .texts("resources", resources)
         .text("reason", crate::text::shortened(&approval.reason, 60))
         .time("created_at", approval.created_at)
         .time("expires_at", approval.expires_at.filter(|_| pending))
+}
+
+/// Its status, and what else must not be overlooked.
+pub(crate) fn standing(approval: &Approval) -> String {
+    let status = words::approval_status(approval.status);
+    let escalated = approval.requirements.iter().any(|needed| !needed.also.is_empty());
+    match approval.status() {
+        ProtoStatus::Pending if approval.stopped => format!("{status}, stopped"),
+        ProtoStatus::Pending if escalated => format!("{status}, escalated"),
+        ProtoStatus::Pending if approval.reminders > 0 => format!("{status}, reminded"),
+        ProtoStatus::Approved if approval.approved_by() == ApprovedBy::BreakGlass => {
+            "GLASS BROKEN".to_owned()
+        }
+        ProtoStatus::Approved if approval.approved_by() == ApprovedBy::Rule => {
+            format!("{status} by rule")
+        }
+        ProtoStatus::Approved if approval.approved_by() == ApprovedBy::Session => {
+            format!("{status} by session")
+        }
+        _ => status,
+    }
 }
 
 pub(crate) fn record(approval: &Approval) -> Record {
@@ -151,6 +172,17 @@ pub(crate) fn record(approval: &Approval) -> Record {
         .with_record("history", approval.history.map(history))
         .flag("may_vote", approval.may_vote)
         .text("may_not_vote_because", &approval.may_not_vote_because)
+        .text("reason_kind", &approval.reason_kind)
+        .text("approved_by", words::approved_by(approval.approved_by))
+        .records("conditions", approval.conditions.iter().map(condition))
+        .text("session_approval_id", &approval.session_approval_id)
+        .text("break_glass_by", &approval.break_glass_by)
+        .text("review_id", &approval.review_id)
+        .flag("stopped", approval.stopped)
+        .number("reminders", approval.reminders)
+        .flag("may_remember", approval.may_remember)
+        .span("session", approval.session)
+        .time("session_until", approval.session_until)
 }
 
 fn asker(asker: &Asker) -> Record {
@@ -175,15 +207,38 @@ fn item(item: &ApprovalItem) -> Record {
         .number("uses", item.uses)
         .text("description", &item.description)
         .flag("follow_rotation", item.follow_rotation)
+        .flag("remember", item.remember)
 }
 
 fn requirement(requirement: &Requirement) -> Record {
     Record::new()
         .text("rule", &requirement.rule)
-        .texts("approvers", &requirement.approvers)
-        .number("quorum", requirement.quorum)
+        .records("factors", requirement.factors.iter().map(factor))
         .flag("self_approval", requirement.self_approval)
-        .number("met", requirement.met)
+        .texts("also", &requirement.also)
+        .texts("escalates_to", &requirement.escalates_to)
+        .time("escalates_at", requirement.escalates_at)
+}
+
+pub(crate) fn factor(factor: &Factor) -> Record {
+    Record::new()
+        .texts("from", &factor.from)
+        .number("count", factor.count)
+        .number("met", factor.met)
+}
+
+/// "1 of group:oncall, jane", not escaped.
+pub(crate) fn factor_words(factor: &Factor) -> String {
+    format!("{} of {}", factor.count, factor.from.join(", "))
+}
+
+pub(crate) fn condition(outcome: &ConditionOutcome) -> Record {
+    Record::new()
+        .text("condition", &outcome.condition)
+        .text("wanted", &outcome.wanted)
+        .flag("holds", outcome.holds)
+        .text("found", &outcome.found)
+        .text("error", &outcome.error)
 }
 
 fn vote(vote: &Vote) -> Record {

@@ -79,7 +79,7 @@ impl Filter {
             resource: self.resource.clone().unwrap_or_default(),
             approval: self.approval.clone().unwrap_or_default(),
             outcome: self.outcome.clone().unwrap_or_default(),
-            project: context.named_project.clone().unwrap_or_default(),
+            project: context.project_named(),
         }
     }
 }

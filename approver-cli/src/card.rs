@@ -3,11 +3,14 @@
 //! A vote carries the SHA-256 of exactly this text, so that the log can tell later what its giver
 //! had before their eyes. For the same reason nothing in it depends on the terminal.
 
+mod change;
+mod people;
+
 use std::iter;
 
 use data_encoding::HEXLOWER;
 use ring::digest;
-use vouchsafe_proto::v1::{Approval, ApprovalItem, ApprovalStatus, Asker, Requirement, Vote};
+use vouchsafe_proto::v1::{Approval, ApprovalItem, ApprovalStatus, Asker, GrantKind, Vote};
 
 use crate::text::{safe_line, shortened};
 use crate::time::{self, Time};
@@ -28,23 +31,25 @@ pub(crate) fn digest(card: &str) -> String {
 pub(crate) fn card(approval: &Approval, now: Time) -> String {
     let mut card = Card::default();
     card.heading(approval, now);
-    card.asker(approval.asker.as_ref());
+    card.asker(approval);
     card.line("wants", &wants(approval));
     for item in &approval.items {
         card.item(item);
     }
     card.reason(approval);
-    if !matches!(approval.arguments.as_str(), "" | "{}" | "null") {
-        let arguments = shortened(&safe_line(&approval.arguments), ARGUMENTS_CHARS_MAX);
-        card.line("arguments", &arguments);
-    }
+    card.arguments(approval);
     for requirement in &approval.requirements {
-        card.line("needs", &needs(requirement));
+        card.lines("needs", people::needs(requirement, now));
     }
+    if approval.status() == ApprovalStatus::Pending {
+        card.lines("reminded", people::reminded(approval));
+    }
+    card.lines("session", people::session(approval, now));
     card.line("history", &history(approval));
     for vote in &approval.votes {
         card.line("vote", &voted(vote, now));
     }
+    card.lines("approved by", people::approved_by(approval));
     if !approval.outcome_reason.is_empty() {
         card.line("outcome", &safe_line(&approval.outcome_reason));
     }
@@ -68,10 +73,18 @@ impl Card {
         self.0.extend([text, "\n"]);
     }
 
+    /// The label stands before the first of them.
+    fn lines(&mut self, label: &str, lines: impl IntoIterator<Item = String>) {
+        for (number, line) in lines.into_iter().enumerate() {
+            self.line(if number == 0 { label } else { "" }, &line);
+        }
+    }
+
     fn heading(&mut self, approval: &Approval, now: Time) {
         let status = words::approval_status(approval.status);
         let when = if approval.status() == ApprovalStatus::Pending {
-            told(approval.expires_at, now).map(|when| format!("; expires {when}"))
+            let stopped = if approval.stopped { " once the stop has ended" } else { "" };
+            told(approval.expires_at, now).map(|when| format!("; expires {when}{stopped}"))
         } else {
             told(approval.settled_at, now).map(|when| format!(" {when}"))
         };
@@ -80,12 +93,18 @@ impl Card {
         let when = when.unwrap_or_default();
         let heading = format!("{id}  {status}{when}; asked {asked}\n\n");
         self.0.push_str(&heading);
+        if approval.stopped && approval.status() == ApprovalStatus::Pending {
+            self.line("STOPPED", "its clock stands still, and it can only be denied");
+        }
     }
 
-    fn asker(&mut self, asker: Option<&Asker>) {
-        let Some(asker) = asker else {
+    fn asker(&mut self, approval: &Approval) {
+        let Some(asker) = &approval.asker else {
             return self.line("who", "unknown");
         };
+        if asker.key_name.is_empty() {
+            return self.line("who", &person(asker));
+        }
         let (key, owner) = (safe_line(&asker.key_name), safe_line(&asker.owner));
         self.line("who", &format!("the agent with key {key}, owned by {owner}"));
         let client = match asker.claimed_client.as_str() {
@@ -117,16 +136,36 @@ impl Card {
             text.extend(["  (", &safe_line(&item.description), ")"]);
         }
         self.line("", &text);
-        let rule = safe_line(&item.rule);
-        self.line("", &format!("  rule \"{rule}\": {}", lease(item)));
+        if !item.rule.is_empty() {
+            let rule = safe_line(&item.rule);
+            self.line("", &format!("  rule \"{rule}\": {}", lease(item)));
+        }
+    }
+
+    fn arguments(&mut self, approval: &Approval) {
+        if change::is_change(approval)
+            && let Some(lines) = change::lines(&approval.arguments)
+        {
+            return self.lines("change", lines);
+        }
+        if !matches!(approval.arguments.as_str(), "" | "{}" | "null") {
+            let arguments = shortened(&safe_line(&approval.arguments), ARGUMENTS_CHARS_MAX);
+            self.line("arguments", &arguments);
+        }
     }
 
     fn reason(&mut self, approval: &Approval) {
-        let said = match approval.reason.as_str() {
-            "" => "the agent gave none".to_owned(),
-            reason => format!("the agent's words: \"{}\"", safe_line(reason)),
+        let by_agent = approval.asker.as_ref().is_none_or(|asker| !asker.key_name.is_empty());
+        let said = match (approval.reason.as_str(), by_agent) {
+            ("", true) => "the agent gave none".to_owned(),
+            ("", false) => "none was given".to_owned(),
+            (reason, true) => format!("the agent's words: \"{}\"", safe_line(reason)),
+            (reason, false) => format!("\"{}\"", safe_line(reason)),
         };
         self.line("reason", &said);
+        if !approval.reason_kind.is_empty() {
+            self.line("", &format!("of the kind {}", safe_line(&approval.reason_kind)));
+        }
         if approval.reason_suspicious {
             self.line(
                 "",
@@ -136,7 +175,18 @@ impl Card {
     }
 }
 
+/// Who asks without a key: only for a change of the rules.
+fn person(asker: &Asker) -> String {
+    match asker.owner.as_str() {
+        "" => "nobody known: it was found in the policy folder".to_owned(),
+        person => format!("{}, a person; their own vote does not count", safe_line(person)),
+    }
+}
+
 fn wants(approval: &Approval) -> String {
+    if change::is_change(approval) {
+        return "change the rules".to_owned();
+    }
     let operation = words::operation(approval.operation);
     let count = match approval.items.len() {
         1 => "this".to_owned(),
@@ -159,13 +209,6 @@ fn lease(item: &ApprovalItem) -> String {
         uses => format!("{uses} uses"),
     };
     format!("lease of {}, {} at most, {uses}", span(item.lease_default), span(item.lease_max))
-}
-
-fn needs(requirement: &Requirement) -> String {
-    let approvers: Vec<String> = requirement.approvers.iter().map(|who| safe_line(who)).collect();
-    let own = if requirement.self_approval { "; the key's owner may answer" } else { "" };
-    let (quorum, met) = (requirement.quorum, requirement.met);
-    format!("{quorum} of {}; {met} so far{own}", approvers.join(", "))
 }
 
 fn history(approval: &Approval) -> String {
@@ -195,6 +238,9 @@ fn voted(vote: &Vote, now: Time) -> String {
     if let Some(duration) = vote.duration.and_then(time::span_from_proto) {
         text.extend([", for ", &time::span(duration)]);
     }
+    if vote.kind() == GrantKind::Session {
+        text.push_str(", for a session");
+    }
     if !vote.reason.is_empty() {
         text.extend([": \"", &safe_line(&vote.reason), "\""]);
     }
@@ -211,7 +257,7 @@ fn or_unknown(text: &str) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use vouchsafe_proto::v1::{History, Operation};
+    use vouchsafe_proto::v1::{Factor, History, Operation, Requirement};
 
     use super::*;
 
@@ -239,7 +285,7 @@ pub(crate) mod tests {
                 lease_max: Some(time::span_to_proto(std::time::Duration::from_hours(1))),
                 uses: 20,
                 description: "main database".to_owned(),
-                follow_rotation: false,
+                ..ApprovalItem::default()
             }],
             reason: "INC-1042: replica lag".to_owned(),
             created_at: at("2026-11-21T11:59:52Z"),
@@ -248,8 +294,11 @@ pub(crate) mod tests {
             short_digest: "3f9a-1c02d".to_owned(),
             requirements: vec![Requirement {
                 rule: "Production secrets".to_owned(),
-                approvers: vec!["group:oncall".to_owned(), "jane@example.com".to_owned()],
-                quorum: 1,
+                factors: vec![Factor {
+                    from: vec!["group:oncall".to_owned(), "jane@example.com".to_owned()],
+                    count: 1,
+                    met: 0,
+                }],
                 ..Requirement::default()
             }],
             history: Some(History { had_before: true, asks_today: 3 }),
@@ -301,6 +350,53 @@ ap_7k3m0000deadbeef  pending; expires in 58 min; asked 8 s ago
         approval.may_vote = false;
         approval.may_not_vote_because = "it is your own ask".to_owned();
         assert!(card(&approval, noon()).contains("  you         may not vote: it is your own ask"));
+    }
+
+    #[test]
+    fn a_change_of_the_rules_is_a_diff_and_says_who_made_it() {
+        let mut change = approval();
+        change.items.truncate(1);
+        let item = change.items.first_mut().unwrap();
+        *item = ApprovalItem { resource: "vouchsafe://policy".to_owned(), ..Default::default() };
+        change.arguments =
+            r#"{"diff":"-quorum = 2\n+quorum = 1\n","from":"aa","to":"bb","files":["a.toml"]}"#
+                .to_owned();
+        let asker = change.asker.as_mut().unwrap();
+        *asker = Asker { owner: "jane".to_owned(), ..Asker::default() };
+        change.reason.clear();
+        let shown = card(&change, noon());
+        let expected = "\
+  who         jane, a person; their own vote does not count
+  wants       change the rules
+              vouchsafe://policy
+  reason      none was given
+  change      from rules aa to rules bb
+              files: a.toml
+              -quorum = 2
+              +quorum = 1
+";
+        assert!(shown.contains(expected), "{shown}");
+        change.asker.as_mut().unwrap().owner.clear();
+        assert!(card(&change, noon()).contains("  who         nobody known"));
+    }
+
+    #[test]
+    fn a_stopped_ask_says_so_first() {
+        let mut approval = approval();
+        approval.stopped = true;
+        let shown = card(&approval, noon());
+        assert!(shown.contains("expires in 58 min once the stop has ended"), "{shown}");
+        assert!(shown.contains("  STOPPED     its clock stands still"), "{shown}");
+    }
+
+    #[test]
+    fn the_kind_of_reason_and_the_reminders_are_shown() {
+        let mut approval = approval();
+        approval.reason_kind = "incident".to_owned();
+        approval.reminders = 2;
+        let shown = card(&approval, noon());
+        assert!(shown.contains("              of the kind incident"), "{shown}");
+        assert!(shown.contains("  reminded    2 times"), "{shown}");
     }
 
     #[test]

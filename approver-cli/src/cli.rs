@@ -7,8 +7,8 @@ use crate::context::{Context, Global};
 use crate::error::{CliError, Exit};
 use crate::output;
 use crate::{
-    approvals, audit, bridge, demo, doctor, install, keys, leases, policy, root_key, secrets,
-    status, users, vote, watch,
+    approvals, audit, break_glass, bridge, demo, doctor, install, keys, leases, policy, projects,
+    reviews, root_key, secrets, status, stop, users, vote, watch,
 };
 
 const AFTER_HELP: &str = "\
@@ -63,7 +63,7 @@ enum Command {
     /// Put, list and delete secrets; values go in and never come out
     #[command(subcommand)]
     Secrets(secrets::Command),
-    /// Check, test, explain and reload the rules
+    /// Check, test, explain, replay and reload the rules
     #[command(subcommand)]
     Policy(policy::Command),
     /// Make and manage MCP keys, the credentials of agents
@@ -72,7 +72,16 @@ enum Command {
     /// Make and manage users
     #[command(subcommand)]
     Users(users::Command),
+    /// Make and manage projects, which own rules, secrets and keys
+    #[command(subcommand)]
+    Projects(projects::Command),
     Audit(audit::Command),
+    Stop(stop::StopLeases),
+    Resume(stop::Resume),
+    /// List what is stopped
+    Stops,
+    BreakGlass(break_glass::Command),
+    Reviews(reviews::Command),
     /// Manage the root key
     #[command(subcommand)]
     RootKey(root_key::Command),
@@ -109,7 +118,13 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Policy(command) => policy::run(command, &context).await?,
         Command::Keys(command) => keys::run(command, &context).await?,
         Command::Users(command) => users::run(command, &context).await?,
+        Command::Projects(command) => projects::run(command, &context).await?,
         Command::Audit(command) => audit::run(command, &context).await?,
+        Command::Stop(command) => stop::stop(command, &context).await?,
+        Command::Resume(command) => stop::resume(command, &context).await?,
+        Command::Stops => stop::list(&context).await?,
+        Command::BreakGlass(command) => break_glass::run(command, &context).await?,
+        Command::Reviews(command) => reviews::run(command, &context).await?,
         Command::RootKey(command) => root_key::run(&command, &context).await?,
         Command::Install(command) => install::run(&command, &context).await?,
         Command::Mcp(command) => return bridge::run(&command, &context).await,
@@ -173,6 +188,9 @@ mod tests {
             "vouchsafe leases --key claude-desktop",
             "vouchsafe audit --action secret.* --group-by actor",
             "vouchsafe audit query --until 30m",
+            "vouchsafe reviews",
+            "vouchsafe reviews --open",
+            "vouchsafe leases sessions --key claude-desktop",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -14,9 +14,11 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri};
 use tonic::{Request, Status};
 use vouchsafe_proto::v1::approvals_client::ApprovalsClient;
 use vouchsafe_proto::v1::audit_client::AuditClient;
+use vouchsafe_proto::v1::emergency_client::EmergencyClient;
 use vouchsafe_proto::v1::keys_client::KeysClient;
 use vouchsafe_proto::v1::leases_client::LeasesClient;
 use vouchsafe_proto::v1::policy_client::PolicyClient;
+use vouchsafe_proto::v1::projects_client::ProjectsClient;
 use vouchsafe_proto::v1::secrets_client::SecretsClient;
 use vouchsafe_proto::v1::status_client::StatusClient;
 use vouchsafe_proto::v1::users_client::UsersClient;
@@ -95,6 +97,10 @@ impl Daemon {
         AuditClient::new(self.door()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
+    pub(crate) fn emergency(&self) -> EmergencyClient<Door> {
+        EmergencyClient::new(self.door()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
     pub(crate) fn keys(&self) -> KeysClient<Door> {
         KeysClient::new(self.door()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
@@ -105,6 +111,10 @@ impl Daemon {
 
     pub(crate) fn policy(&self) -> PolicyClient<Door> {
         PolicyClient::new(self.door()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(crate) fn projects(&self) -> ProjectsClient<Door> {
+        ProjectsClient::new(self.door()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     pub(crate) fn secrets(&self) -> SecretsClient<Door> {

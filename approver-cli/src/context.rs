@@ -16,7 +16,7 @@ pub(crate) struct Global {
     /// Home folder of the daemon [default: ~/.vouchsafe]
     #[arg(long, global = true, value_name = "DIR", env = "VOUCHSAFE_HOME", hide_env_values = true)]
     home: Option<PathBuf>,
-    /// Project that the command is about [default: default; for audit, all of them]
+    /// Project that the command is about [default: default; for audit, stop and users, all of them]
     #[arg(long, global = true, value_name = "NAME")]
     project: Option<String>,
     /// How to print answers
@@ -59,6 +59,11 @@ impl Context {
             out: Output::new(global.output),
             remote,
         })
+    }
+
+    /// The project that was named; empty where none was.
+    pub(crate) fn project_named(&self) -> String {
+        self.named_project.clone().unwrap_or_default()
     }
 
     /// Signs in.

@@ -104,7 +104,7 @@ impl Demo<'_> {
 
     async fn renew(&self, scopes: Vec<String>) -> Result<(), CliError> {
         let (project, name) = (self.context.project.clone(), KEY.to_owned());
-        let update = UpdateKeyRequest { project, name, scopes, owner: String::new() };
+        let update = UpdateKeyRequest { project, name, scopes, ..UpdateKeyRequest::default() };
         self.daemon.keys().update_key(update).await?;
         keys::regenerate_saved(KEY, self.context).await?;
         let revoke = RevokeLeasesRequest {

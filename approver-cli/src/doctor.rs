@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use vouchsafe_proto::v1::{RunChecksRequest, ShowStatusRequest};
+use vouchsafe_proto::v1::{RunChecksRequest, ShowStatusRequest, ShowStatusResponse};
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -96,8 +96,10 @@ async fn daemon_checks(context: &Context) -> Vec<Check> {
     };
     let mut checks = match daemon.status().show_status(ShowStatusRequest {}).await {
         Ok(status) => {
-            let version = status.into_inner().version;
-            vec![Check::ok("daemon", "answers"), same_version(&version)]
+            let status = status.into_inner();
+            let mut checks = vec![Check::ok("daemon", "answers"), same_version(&status.version)];
+            checks.extend(standing(&status));
+            checks
         }
         Err(status) => return vec![failed("daemon", status.into())],
     };
@@ -105,12 +107,17 @@ async fn daemon_checks(context: &Context) -> Vec<Check> {
         checks.push(bridge_socket(&context.home).await);
     }
     match daemon.status().run_checks(RunChecksRequest {}).await {
-        Ok(answer) => checks.extend(answer.into_inner().results.into_iter().map(|result| Check {
-            name: result.name,
-            ok: result.ok,
-            detail: result.detail,
-            mend: result.mend,
-        })),
+        Ok(answer) => {
+            let results = answer.into_inner().results;
+            // What the daemon says about the same thing goes before what we say.
+            checks.retain(|check| results.iter().all(|result| result.name != check.name));
+            checks.extend(results.into_iter().map(|result| Check {
+                name: result.name,
+                ok: result.ok,
+                detail: result.detail,
+                mend: result.mend,
+            }));
+        }
         Err(status) => checks.push(failed("daemon's own checks", status.into())),
     }
     checks
@@ -141,6 +148,27 @@ fn same_version(daemon: &str) -> Check {
     )
 }
 
+/// What stands and should not for long: stops, open reviews, rules that are only observed.
+fn standing(status: &ShowStatusResponse) -> Vec<Check> {
+    let mut checks: Vec<Check> = Vec::new();
+    if !status.stops.is_empty() {
+        let mend = "take it back with `vouchsafe resume` when it is over";
+        checks.push(Check::fault("stops", status.stops.join("; "), mend));
+    }
+    if status.reviews_open > 0 {
+        let detail = format!("{} broken glasses that nobody has reviewed", status.reviews_open);
+        let mend = "somebody else answers them: `vouchsafe reviews --open`";
+        checks.push(Check::fault("reviews", detail, mend));
+    }
+    if !status.rules_observed.is_empty() {
+        let (rules, asks) = (status.rules_observed.join(", "), status.observed_asks);
+        let detail = format!("ONLY OBSERVED, nobody is asked: {rules}; {asks} asks let through");
+        let mend = "take `mode = \"observe\"` out of the rule to put it in force";
+        checks.push(Check::fault("observed rules", detail, mend));
+    }
+    checks
+}
+
 fn failed(name: &str, error: CliError) -> Check {
     Check::fault(name, error.message, error.next.unwrap_or_default())
 }
@@ -169,6 +197,22 @@ mod tests {
         let checks = home_checks(&home);
         let fault = checks.iter().find(|check| !check.ok).unwrap();
         assert!(fault.mend.starts_with("chmod 700 "), "{}", fault.mend);
+    }
+
+    #[test]
+    fn what_stands_and_should_not_for_long_is_a_fault() {
+        assert!(standing(&ShowStatusResponse::default()).is_empty());
+        let status = ShowStatusResponse {
+            stops: vec!["all, by jane: leak".to_owned()],
+            reviews_open: 1,
+            rules_observed: vec!["New rule".to_owned()],
+            observed_asks: 17,
+            ..ShowStatusResponse::default()
+        };
+        let checks = standing(&status);
+        let names: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
+        assert_eq!(names, ["stops", "reviews", "observed rules"]);
+        assert!(checks.iter().all(|check| !check.ok && !check.mend.is_empty()));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use clap::Args;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
-use self::client::Client;
+pub(crate) use self::client::Client;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::home;
@@ -58,9 +58,18 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<(), CliE
             .map_err(|error| explain_key(error, key))?;
         context.out.say(&format!("made the key {key}, kept in {}", home::display(&key_file)))?;
     }
+    add(client, &entry, context).await
+}
+
+/// Tells a program of this key, which the home folder holds.
+pub(crate) async fn register(client: Client, key: &str, context: &Context) -> Result<(), CliError> {
+    add(client, &entry(client, key, context)?, context).await
+}
+
+async fn add(client: Client, entry: &Entry, context: &Context) -> Result<(), CliError> {
     match client.settings_file()? {
-        Some(path) => write_settings(client, &path, &entry, context),
-        None => claude_code(&entry, context).await,
+        Some(path) => write_settings(client, &path, entry, context),
+        None => claude_code(entry, context).await,
     }
 }
 

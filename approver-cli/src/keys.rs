@@ -1,32 +1,44 @@
 //! `keys`: the credentials of agents.
 
+mod create;
+mod picker;
+mod settings;
+
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand};
+use vouchsafe_core::key::{Scope, Scopes};
 use vouchsafe_proto::v1::{
     CreateKeyRequest, DeleteKeyRequest, DisableKeyRequest, EnableKeyRequest, Key, KeyWithValue,
-    ListKeysRequest, RegenerateKeyRequest, ShowKeyRequest, UpdateKeyRequest,
+    ListKeysRequest, RegenerateKeyRequest, ShowKeyRequest,
 };
 use zeroize::Zeroizing;
 
+use self::create::{Create, hand_over};
+use self::settings::Changes;
 use crate::context::Context;
-use crate::error::{CliError, Exit};
-use crate::output::{self, Column};
+use crate::error::CliError;
+use crate::output::Column;
 use crate::record::Record;
-use crate::{home, pages, prompt};
+use crate::{pages, prompt, words};
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 10] = [
     ("NAME", "name"),
     ("OWNER", "owner"),
     ("SCOPES", "scopes"),
-    ("ENABLED", "enabled"),
-    ("CREATED", "created_at"),
+    ("LEVEL", "level"),
     ("LAST USED", "last_used_at"),
+    ("CALLS", "calls_this_month"),
+    ("LEFT", "calls_left"),
+    ("RATE LEFT", "rate"),
+    ("EXPIRES", "expires_at"),
+    ("ENABLED", "enabled"),
 ];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a key; its value is shown once
-    Create(Create),
-    /// List keys
+    Create(Box<Create>),
+    /// List keys, with what they used this month and what they have left
     List {
         /// At most this many; 0 for all
         #[arg(long, value_name = "N", default_value_t = pages::LIMIT)]
@@ -34,8 +46,8 @@ pub(crate) enum Command {
     },
     /// Show one key; never its value
     Show(Named),
-    /// Change scopes or owner of a key
-    Update(Update),
+    /// Change what a key may do and how far it goes
+    Update(Box<Update>),
     /// Let a disabled key in again
     Enable(Named),
     /// Keep a key out until it is enabled again
@@ -62,30 +74,11 @@ pub(crate) struct NamedWithReason {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct Create {
-    /// Name: 3 to 20 letters, digits and hyphens
-    name: String,
-    /// What it may do, like mcp:read,secrets:reveal [default: mcp:read]
-    #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
-    scopes: Vec<String>,
-    /// User who owns it and never counts as approver of its asks [default: you]
-    #[arg(long, value_name = "USER")]
-    owner: Option<String>,
-    /// Keep the value in the home folder for `vouchsafe mcp --key NAME` instead of showing it
-    #[arg(long)]
-    save: bool,
-}
-
-#[derive(Args, Debug)]
 pub(crate) struct Update {
     /// Name of the key
     name: String,
-    /// What it may do from now on; replaces all its scopes
-    #[arg(long, value_name = "SCOPE", value_delimiter = ',', required_unless_present = "owner")]
-    scopes: Vec<String>,
-    /// User who owns it from now on
-    #[arg(long, value_name = "USER")]
-    owner: Option<String>,
+    #[command(flatten)]
+    changes: Changes,
 }
 
 #[derive(Args, Debug)]
@@ -114,17 +107,16 @@ pub(crate) struct Delete {
 
 pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
-        Command::Create(create) => create_key(create, context).await,
+        Command::Create(create) => create::run(*create, context).await,
         Command::List { limit } => list(limit, context).await,
         Command::Show(Named { name }) => {
             let request = ShowKeyRequest { project: context.project.clone(), name };
             let key = context.daemon().await?.keys().show_key(request).await?.into_inner();
             context.out.record(&record(&key))
         }
-        Command::Update(Update { name, scopes, owner }) => {
-            let owner = owner.unwrap_or_default();
-            let request =
-                UpdateKeyRequest { project: context.project.clone(), name, scopes, owner };
+        Command::Update(update) => {
+            let Update { name, changes } = *update;
+            let request = changes.request(context.project.clone(), name);
             let key = context.daemon().await?.keys().update_key(request).await?.into_inner();
             context.out.record(&record(&key))
         }
@@ -155,10 +147,10 @@ pub(crate) async fn create_saved(
         project: context.project.clone(),
         name: name.to_owned(),
         scopes,
-        owner: String::new(),
+        ..CreateKeyRequest::default()
     };
     let made = daemon.keys().create_key(request).await?.into_inner();
-    save(made, context).map(|(key, _)| key)
+    save(made, context)
 }
 
 /// A new value for a key, kept in the home folder.
@@ -166,27 +158,7 @@ pub(crate) async fn regenerate_saved(name: &str, context: &Context) -> Result<Ke
     let daemon = context.daemon().await?;
     let request = RegenerateKeyRequest { project: context.project.clone(), name: name.to_owned() };
     let made = daemon.keys().regenerate_key(request).await?.into_inner();
-    save(made, context).map(|(key, _)| key)
-}
-
-async fn create_key(create: Create, context: &Context) -> Result<(), CliError> {
-    if create.save {
-        let path = context.home.key_file(&create.name)?;
-        if path.exists() {
-            let path = home::display(&path);
-            return Err(CliError::new(Exit::Conflict, format!("{path} holds a key already"))
-                .with_next("move it away first, or choose another name"));
-        }
-    }
-    let daemon = context.daemon().await?;
-    let request = CreateKeyRequest {
-        project: context.project.clone(),
-        name: create.name,
-        scopes: create.scopes,
-        owner: create.owner.unwrap_or_default(),
-    };
-    let made = daemon.keys().create_key(request).await?.into_inner();
-    hand_over(made, create.save, context)
+    save(made, context)
 }
 
 async fn list(limit: u32, context: &Context) -> Result<(), CliError> {
@@ -197,7 +169,9 @@ async fn list(limit: u32, context: &Context) -> Result<(), CliError> {
         Ok((answer.keys, answer.next_token))
     })
     .await?;
-    context.out.page(&COLUMNS, &page.map(|key| record(&key)), "no keys")
+    let is_json = context.out.is_json();
+    let page = page.map(|key| if is_json { record(&key) } else { row(&key) });
+    context.out.page(&COLUMNS, &page, "no keys")
 }
 
 async fn regenerate_key(regenerate: Regenerate, context: &Context) -> Result<(), CliError> {
@@ -210,7 +184,7 @@ async fn regenerate_key(regenerate: Regenerate, context: &Context) -> Result<(),
     let daemon = context.daemon().await?;
     let request = RegenerateKeyRequest { project: context.project.clone(), name };
     let made = daemon.keys().regenerate_key(request).await?.into_inner();
-    hand_over(made, regenerate.save, context)
+    hand_over(made, regenerate.save, context).map(drop)
 }
 
 async fn delete_key(delete: Delete, context: &Context) -> Result<(), CliError> {
@@ -232,31 +206,31 @@ async fn delete_key(delete: Delete, context: &Context) -> Result<(), CliError> {
     )
 }
 
-/// Shows the value once, or keeps it in the home folder.
-fn hand_over(made: KeyWithValue, keep: bool, context: &Context) -> Result<(), CliError> {
-    if keep {
-        let (key, path) = save(made, context)?;
-        return context
-            .out
-            .record(&Record::new().with_record("key", Some(record(&key))).text("file", path));
-    }
+fn save(made: KeyWithValue, context: &Context) -> Result<Key, CliError> {
     let value = Zeroizing::new(made.value);
     let key = made.key.unwrap_or_default();
-    if context.out.is_json() {
-        let shown =
-            Record::new().with_record("key", Some(record(&key))).text("value", value.as_str());
-        return context.out.record(&shown);
-    }
-    context.out.record(&record(&key).text("value", value.as_str()))?;
-    output::note("this is the only time that the value is shown");
-    Ok(())
+    context.home.save_key(&key.name, &value)?;
+    Ok(key)
 }
 
-fn save(made: KeyWithValue, context: &Context) -> Result<(Key, String), CliError> {
-    let value = Zeroizing::new(made.value);
-    let key = made.key.unwrap_or_default();
-    let path = context.home.save_key(&key.name, &value)?;
-    Ok((key, path.to_string_lossy().into_owned()))
+/// What fits on a line.
+fn row(key: &Key) -> Record {
+    let enabled = match (key.enabled, key.expired) {
+        (false, _) => "no",
+        (true, true) => "expired",
+        (true, false) => "yes",
+    };
+    Record::new()
+        .text("name", &key.name)
+        .text("owner", &key.owner)
+        .text("scopes", bundled(&key.scopes))
+        .text("level", words::level(key.level))
+        .time("last_used_at", key.last_used_at)
+        .number("calls_this_month", key.calls_this_month)
+        .number_if("calls_left", key.calls_left)
+        .text("rate", format!("{} of {}", key.rate_left, key.rate))
+        .time("expires_at", key.expires_at)
+        .text("enabled", enabled)
 }
 
 fn record(key: &Key) -> Record {
@@ -266,7 +240,67 @@ fn record(key: &Key) -> Record {
         .text("project", &key.project)
         .text("owner", &key.owner)
         .texts("scopes", &key.scopes)
+        .text("level", words::level(key.level))
+        .span("session", key.session)
+        .texts("tools", &key.tools)
+        .number("rate", key.rate)
+        .number("rate_left", key.rate_left)
+        .number_if("monthly", Some(key.monthly).filter(|calls| *calls != 0))
+        .number("calls_this_month", key.calls_this_month)
+        .number_if("calls_left", key.calls_left)
         .flag("enabled", key.enabled)
         .time("created_at", key.created_at)
         .time("last_used_at", key.last_used_at)
+        .time("expires_at", key.expires_at)
+        .flag("expired", key.expired)
+}
+
+/// The scopes in few words: a bundle that is among them whole, then the others.
+fn bundled(scopes: &[String]) -> String {
+    let given: BTreeSet<&str> = scopes.iter().map(String::as_str).collect();
+    let bundles = [("mcp:full", Scopes::full()), ("mcp:read", Scopes::read_only())];
+    for (name, bundle) in bundles {
+        let bundle: BTreeSet<&str> = bundle.iter().map(Scope::as_str).collect();
+        if bundle.is_subset(&given) {
+            let others = given.difference(&bundle).copied();
+            return std::iter::once(name).chain(others).collect::<Vec<_>>().join(", ");
+        }
+    }
+    scopes.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_told_by_their_bundle() {
+        let told = |words: &[&str]| {
+            let words: Vec<String> = words.iter().copied().map(str::to_owned).collect();
+            bundled(&words)
+        };
+        assert_eq!(told(&["secrets:read", "tools:read", "audit:read"]), "mcp:read");
+        assert_eq!(
+            told(&["secrets:read", "secrets:reveal", "tools:read", "audit:read"]),
+            "mcp:read, secrets:reveal"
+        );
+        assert_eq!(told(&["secrets:read", "secrets:reveal"]), "secrets:read, secrets:reveal");
+        let all: Vec<&str> = Scope::ALL.into_iter().map(Scope::as_str).collect();
+        assert_eq!(told(&all), "mcp:full, secrets:reveal");
+    }
+
+    #[test]
+    fn what_is_left_of_a_key_is_in_its_row() {
+        let key = Key { rate: 60, rate_left: 57, enabled: true, ..Key::default() };
+        let now = "2026-11-21T12:00:00Z".parse().unwrap();
+        let cell = |key: &Key, name| row(key).cell(name, now);
+        assert_eq!(cell(&key, "rate"), "57 of 60");
+        assert_eq!(cell(&key, "calls_left"), "-", "not limited");
+        assert_eq!(cell(&key, "enabled"), "yes");
+        let key = Key { calls_left: Some(0), expired: true, ..key };
+        assert_eq!(
+            (cell(&key, "calls_left"), cell(&key, "enabled")),
+            ("0".into(), "expired".into())
+        );
+    }
 }

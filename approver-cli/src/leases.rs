@@ -2,12 +2,14 @@
 
 use clap::{Args, Subcommand};
 use vouchsafe_proto::v1::revoke_leases_request::Which;
-use vouchsafe_proto::v1::{Lease, ListLeasesRequest, RevokeLeasesRequest, ShowLeaseRequest};
+use vouchsafe_proto::v1::{
+    Lease, ListLeasesRequest, ListSessionsRequest, RevokeLeasesRequest, Session, ShowLeaseRequest,
+};
 
 use crate::approvals::misplaced;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::output::Column;
+use crate::output::{self, Column};
 use crate::pages;
 use crate::record::Record;
 use crate::time::{self, Time};
@@ -24,7 +26,17 @@ const COLUMNS: [Column; 8] = [
     ("EXPIRES", "expires_at"),
 ];
 
-/// List leases, show one, or end them.
+const SESSION_COLUMNS: [Column; 7] = [
+    ("APPROVAL", "approval_id"),
+    ("KEY", "key_name"),
+    ("RULE", "rule"),
+    ("OPERATION", "operation"),
+    ("GIVEN BY", "given_by"),
+    ("GIVEN", "given_at"),
+    ("UNTIL", "until"),
+];
+
+/// List leases and sessions, show a lease, or end them.
 #[derive(Args, Debug)]
 pub(crate) struct Command {
     #[command(subcommand)]
@@ -42,7 +54,13 @@ enum Verb {
         /// Id of the lease, or its beginning
         id: String,
     },
-    /// End leases at once; never asks, for it never harms
+    /// List sessions: what keys may have again without asking people, and until when
+    Sessions {
+        /// Only those of this MCP key
+        #[arg(long, value_name = "NAME")]
+        key: Option<String>,
+    },
+    /// End leases at once, and the sessions behind them; never asks, for it never harms
     Revoke(Revoke),
 }
 
@@ -102,6 +120,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
             let lease = daemon.leases().show_lease(ShowLeaseRequest { id }).await?.into_inner();
             context.out.record(&record(&lease))
         }
+        Some(Verb::Sessions { key }) => sessions(key, context).await,
         Some(Verb::Revoke(given)) => revoke(given, context).await,
     }
 }
@@ -140,7 +159,22 @@ async fn revoke(revoke: Revoke, context: &Context) -> Result<(), CliError> {
     };
     let answer = daemon.leases().revoke_leases(request).await?.into_inner();
     let revoked: Vec<Record> = answer.revoked.iter().map(record).collect();
-    context.out.list(&COLUMNS, &revoked, "none were active")
+    context.out.list(&COLUMNS, &revoked, "none were active")?;
+    match answer.sessions_ended {
+        0 => {}
+        1 => output::note("1 session ended with them"),
+        count => output::note(&format!("{count} sessions ended with them")),
+    }
+    Ok(())
+}
+
+async fn sessions(key: Option<String>, context: &Context) -> Result<(), CliError> {
+    let daemon = context.daemon().await?;
+    let (project, key) = (context.project.clone(), key.unwrap_or_default());
+    let request = ListSessionsRequest { project, key };
+    let answer = daemon.leases().list_sessions(request).await?.into_inner();
+    let sessions: Vec<Record> = answer.sessions.iter().map(session).collect();
+    context.out.list(&SESSION_COLUMNS, &sessions, "no sessions")
 }
 
 pub(crate) fn record(lease: &Lease) -> Record {
@@ -165,4 +199,18 @@ pub(crate) fn record(lease: &Lease) -> Record {
         .time("ended_at", lease.ended_at)
         .text("ended_by", &lease.ended_by)
         .text("ended_reason", &lease.ended_reason)
+        .flag("observed", lease.observed)
+        .text("arguments", &lease.arguments)
+}
+
+fn session(session: &Session) -> Record {
+    Record::new()
+        .text("approval_id", &session.approval_id)
+        .text("project", &session.project)
+        .text("key_name", &session.key_name)
+        .text("rule", &session.rule)
+        .text("operation", words::operation(session.operation))
+        .texts("given_by", &session.given_by)
+        .time("given_at", session.given_at)
+        .time("until", session.until)
 }

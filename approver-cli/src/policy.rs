@@ -1,77 +1,68 @@
 //! `policy`: the rules, before and after they run.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod explain;
+mod files;
+mod replay;
 
-use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+use clap::Subcommand;
 use vouchsafe_proto::v1::{
-    CheckPolicyRequest, ExplainPolicyRequest, ExplainPolicyResponse, PolicyCaseResult, PolicyFile,
-    PolicyProblem, ReloadPolicyRequest, RuleMatch, RuleSummary, ShowPolicyRequest,
-    TestPolicyRequest,
+    CheckPolicyRequest, PolicyCaseResult, PolicyProblem, ReloadPolicyRequest, ReloadPolicyResponse,
+    RuleSummary, ShowPolicyRequest, ShowPolicyResponse, TestPolicyRequest,
 };
 
+use self::explain::Explain;
+use self::files::{Take, read_files};
+use self::replay::Replay;
+use crate::approvals::{factor, factor_words};
 use crate::context::Context;
 use crate::error::CliError;
-use crate::home;
 use crate::output::Column;
 use crate::record::Record;
 use crate::text::safe_line;
-use crate::words::{self, Operation};
+use crate::words;
 
-const FILES_MAX: usize = 256;
-/// All files together; a gRPC message holds 4 MiB.
-const FILES_BYTES_MAX: usize = 3 * 1024 * 1024;
-const CASES_SUFFIX: &str = ".cases.toml";
-
-const RULE_COLUMNS: [Column; 7] = [
+const RULE_COLUMNS: [Column; 8] = [
     ("RULE", "name"),
     ("RESOURCE", "resource"),
     ("OPERATIONS", "operations"),
     ("APPROVAL", "approval"),
-    ("APPROVERS", "approvers"),
+    ("ASKS", "factors"),
     ("LEASE", "lease_default"),
+    ("OTHERWISE", "terms"),
     ("FILE", "file"),
 ];
-const MATCH_COLUMNS: [Column; 5] =
-    [("WINS", "wins"), ("RULE", "rule"), ("PATTERN", "pattern"), ("WHERE", "file"), ("WHY", "why")];
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Read rules as the daemon would at its start; nothing changes
     Check {
-        /// Folder with *.toml files; the daemon's own where not given
+        /// Folder with *.toml files, those of a project in the sub-folder of its name; the daemon's
+        /// own where not given
         dir: Option<PathBuf>,
     },
     /// Run the cases (*.cases.toml) against the rules beside them
     Test {
-        /// Folder with *.toml and *.cases.toml files; the daemon's own where not given
+        /// Folder with *.toml and *.cases.toml files, those of a project in the sub-folder of its
+        /// name; the daemon's own where not given
         dir: Option<PathBuf>,
     },
-    /// Say what would happen if somebody asked for this now, and why
-    Explain(Explain),
-    /// Show the rules in force
+    Explain(Box<Explain>),
+    /// Show the rules in force in a project, and what waits to replace them
     Show,
+    Replay(Replay),
     /// Read the daemon's rules again; a set with a mistake is refused whole
+    ///
+    /// Where the configuration says so, changed rules wait for an approval before they run.
     Reload,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Explain {
-    /// Resource, like `vouchsafe://secrets/production/DATABASE_URL`
-    uri: String,
-    /// What would be done with it
-    #[arg(long, value_enum, value_name = "OPERATION", default_value = "read")]
-    operation: Operation,
-    /// MCP key that would ask
-    #[arg(long, value_name = "NAME")]
-    key: Option<String>,
 }
 
 pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::Check { dir } => check(dir, context).await,
         Command::Test { dir } => test(dir, context).await,
-        Command::Explain(given) => explain(given, context).await,
+        Command::Explain(given) => explain::run(*given, context).await,
+        Command::Replay(given) => replay::run(given, context).await,
         Command::Show => show(context).await,
         Command::Reload => reload(context).await,
     }
@@ -121,43 +112,35 @@ async fn test(dir: Option<PathBuf>, context: &Context) -> Result<(), CliError> {
     fault_if(failed, "failed case")
 }
 
-async fn explain(given: Explain, context: &Context) -> Result<(), CliError> {
-    let daemon = context.daemon().await?;
-    let request = ExplainPolicyRequest {
-        project: context.project.clone(),
-        resource: given.uri,
-        operation: given.operation.to_proto(),
-        key: given.key.unwrap_or_default(),
-    };
-    let answer = daemon.policy().explain_policy(request).await?.into_inner();
-    let explained = explanation(&answer);
-    if context.out.is_json() {
-        let matches = answer.matches.iter().map(|rule| rule_match(rule, false));
-        return context.out.record(&explained.records("matches", matches));
-    }
-    context.out.record(&explained)?;
-    let matches: Vec<Record> = answer.matches.iter().map(|rule| rule_match(rule, true)).collect();
-    context.out.say("")?;
-    context.out.list(&MATCH_COLUMNS, &matches, "no rule matches")
-}
-
 async fn show(context: &Context) -> Result<(), CliError> {
     let daemon = context.daemon().await?;
-    let answer = daemon.policy().show_policy(ShowPolicyRequest {}).await?.into_inner();
-    let set = Record::new()
-        .text("digest", &answer.digest)
-        .text("source", &answer.source)
-        .time("loaded_at", answer.loaded_at);
+    let request = ShowPolicyRequest { project: context.project.clone() };
+    let answer = daemon.policy().show_policy(request).await?.into_inner();
+    let set = set(&answer);
     if context.out.is_json() {
         return context.out.record(
-            &set.records("rules", answer.rules.iter().map(|rule| summary(rule, false)))
+            &set.records("rules", answer.rules.iter().map(summary))
                 .records("problems", answer.problems.iter().map(problem)),
         );
     }
     context.out.record(&set)?;
     context.out.say("")?;
-    let rules: Vec<Record> = answer.rules.iter().map(|rule| summary(rule, true)).collect();
+    let rules: Vec<Record> = answer.rules.iter().map(row).collect();
     context.out.list(&RULE_COLUMNS, &rules, "no rules: everything is refused")?;
+    let observed = answer.rules.iter().filter(|rule| rule.observed);
+    let observed: Vec<String> =
+        observed.map(|rule| format!("\"{}\"", safe_line(&rule.name))).collect();
+    if !observed.is_empty() {
+        let names = observed.join(", ");
+        context.out.say(&format!("\nOBSERVED ONLY, they let through what they match: {names}"))?;
+    }
+    if !answer.held_approval_id.is_empty() {
+        let id = safe_line(&answer.held_approval_id);
+        let digest = safe_line(&answer.held_digest);
+        context.out.say(&format!(
+            "\nchanged rules, digest {digest}, wait for {id}: see `vouchsafe approvals show {id}`"
+        ))?;
+    }
     if !answer.problems.is_empty() {
         context.out.say("\nthe last reload was refused; the rules above run on:")?;
         say_problems(&answer.problems, context)?;
@@ -175,63 +158,34 @@ async fn reload(context: &Context) -> Result<(), CliError> {
                 .text("digest", &answer.digest)
                 .flag("changed", answer.changed)
                 .number("rules", answer.rules)
-                .number("approvals_superseded", answer.approvals_superseded),
+                .number("approvals_superseded", answer.approvals_superseded)
+                .text("held_approval_id", &answer.held_approval_id),
         )?;
     } else if answer.problems.is_empty() {
-        let change = if answer.changed { "the new rules run" } else { "nothing changed" };
-        let digest = safe_line(&answer.digest);
-        let (rules, superseded) = (answer.rules, answer.approvals_superseded);
-        context.out.say(&format!(
-            "{change}: {rules} rules, digest {digest}; {superseded} pending approvals ended"
-        ))?;
+        context.out.say(&reloaded(&answer))?;
     } else {
         say_problems(&answer.problems, context)?;
     }
     match answer.problems.len() {
         0 => Ok(()),
+        1 => Err(CliError::fault("1 problem; the rules before run on")),
         count => Err(CliError::fault(format!("{count} problems; the rules before run on"))),
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Take {
-    Rules,
-    RulesAndCases,
-}
-
-/// The policy files of a folder in the order of their names; none for no folder.
-fn read_files(dir: Option<&Path>, take: Take) -> Result<Vec<PolicyFile>, CliError> {
-    let Some(dir) = dir else {
-        return Ok(Vec::new());
-    };
-    let action = format!("reading {}", home::display(dir));
-    let failed = |error: std::io::Error| CliError::io(&action, &error);
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_toml = entry.path().extension().is_some_and(|extension| extension == "toml");
-        let is_case = name.ends_with(CASES_SUFFIX);
-        if !is_toml || (is_case && take == Take::Rules) {
-            continue;
-        }
-        let text = fs::read_to_string(entry.path()).map_err(|error| {
-            CliError::io(&format!("reading {}", home::display(&entry.path())), &error)
-        })?;
-        files.push(PolicyFile { name, text });
+/// What became of rules without a mistake.
+fn reloaded(answer: &ReloadPolicyResponse) -> String {
+    let (rules, digest) = (answer.rules, safe_line(&answer.digest));
+    if !answer.held_approval_id.is_empty() {
+        let id = safe_line(&answer.held_approval_id);
+        return format!(
+            "held: {rules} rules, digest {digest}, wait for {id}; the rules before run on\n\
+             somebody else answers it with `vouchsafe approve {id}`"
+        );
     }
-    let bytes: usize = files.iter().map(|file| file.text.len()).sum();
-    if files.len() > FILES_MAX || bytes > FILES_BYTES_MAX {
-        return Err(CliError::usage("these are too many rules at once")
-            .with_next("a rule set is at most 256 files and 3 MiB"));
-    }
-    // The daemon would take an empty list as "your own".
-    if files.is_empty() {
-        return Err(CliError::usage(format!("{} holds no policy files", home::display(dir)))
-            .with_next("policy files end in .toml"));
-    }
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(files)
+    let change = if answer.changed { "the new rules run" } else { "nothing changed" };
+    let superseded = answer.approvals_superseded;
+    format!("{change}: {rules} rules, digest {digest}; {superseded} pending approvals ended")
 }
 
 fn fault_if(count: usize, what: &str) -> Result<(), CliError> {
@@ -284,69 +238,92 @@ fn case(result: &PolicyCaseResult) -> Record {
         .text("got", &result.got)
 }
 
-fn explanation(answer: &ExplainPolicyResponse) -> Record {
+fn set(answer: &ShowPolicyResponse) -> Record {
     Record::new()
-        .text("decision", &answer.decision)
-        .text("why", &answer.why)
-        .texts("approvers", &answer.approvers)
-        .number("quorum", answer.quorum)
-        .span("lease_default", answer.lease_default)
-        .span("lease_max", answer.lease_max)
-        .number("uses", answer.uses)
+        .text("project", &answer.project)
+        .text("digest", &answer.digest)
+        .text("source", &answer.source)
+        .time("loaded_at", answer.loaded_at)
+        .text("held_approval_id", &answer.held_approval_id)
+        .text("held_digest", &answer.held_digest)
 }
 
-/// `place` joins file and line, for people.
-fn rule_match(rule: &RuleMatch, place: bool) -> Record {
-    Record::new()
-        .text("rule", &rule.rule)
-        .text("file", placed(&rule.file, rule.line, place))
-        .number("line", rule.line)
-        .text("pattern", &rule.pattern)
-        .flag("wins", rule.wins)
-        .text("why", &rule.why)
-}
-
-fn summary(rule: &RuleSummary, place: bool) -> Record {
+fn summary(rule: &RuleSummary) -> Record {
     Record::new()
         .text("name", &rule.name)
-        .text("file", placed(&rule.file, rule.line, place))
+        .text("file", &rule.file)
         .number("line", rule.line)
         .text("resource", &rule.resource)
         .texts("operations", rule.operations.iter().map(|operation| words::operation(*operation)))
         .text("approval", &rule.approval)
-        .texts("approvers", &rule.approvers)
-        .number("quorum", rule.quorum)
+        .records("factors", rule.factors.iter().map(factor))
         .span("lease_default", rule.lease_default)
         .span("lease_max", rule.lease_max)
         .number("uses", rule.uses)
+        .flag("observed", rule.observed)
+        .texts("terms", &rule.terms)
 }
 
+/// What fits on a line.
+fn row(rule: &RuleSummary) -> Record {
+    let approval =
+        if rule.observed { format!("{} (OBSERVED)", rule.approval) } else { rule.approval.clone() };
+    let factors: Vec<String> = rule.factors.iter().map(factor_words).collect();
+    Record::new()
+        .text("name", &rule.name)
+        .text("file", placed(&rule.file, rule.line, true))
+        .text("resource", &rule.resource)
+        .texts("operations", rule.operations.iter().map(|operation| words::operation(*operation)))
+        .text("approval", approval)
+        .text("factors", factors.join("; "))
+        .span("lease_default", rule.lease_default)
+        .text("terms", rule.terms.join("; "))
+}
+
+/// `place` joins file and line, for people.
 fn placed(file: &str, line: u32, place: bool) -> String {
     if place && line != 0 { format!("{file}:{line}") } else { file.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
+    use vouchsafe_proto::v1::Factor;
+
     use super::*;
 
     #[test]
-    fn a_check_takes_rules_and_a_test_takes_cases_too() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["b.toml", "a.toml", "a.cases.toml", "README.md"] {
-            fs::write(dir.path().join(name), "x").unwrap();
-        }
-        let names = |take| -> Vec<String> {
-            let files = read_files(Some(dir.path()), take).unwrap();
-            files.into_iter().map(|file| file.name).collect()
+    fn a_held_set_names_its_approval() {
+        let mut answer = ReloadPolicyResponse {
+            digest: "ab".to_owned(),
+            rules: 3,
+            changed: true,
+            ..ReloadPolicyResponse::default()
         };
-        assert_eq!(names(Take::Rules), ["a.toml", "b.toml"]);
-        assert_eq!(names(Take::RulesAndCases), ["a.cases.toml", "a.toml", "b.toml"]);
+        assert_eq!(
+            reloaded(&answer),
+            "the new rules run: 3 rules, digest ab; 0 pending approvals ended"
+        );
+        answer.held_approval_id = "ap_1".to_owned();
+        let told = reloaded(&answer);
+        assert!(
+            told.starts_with("held: 3 rules, digest ab, wait for ap_1; the rules before run on")
+        );
+        assert!(told.ends_with("`vouchsafe approve ap_1`"));
     }
 
     #[test]
-    fn an_empty_folder_is_never_taken_for_the_daemons_own() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(read_files(Some(dir.path()), Take::Rules).is_err());
-        assert!(read_files(None, Take::Rules).unwrap().is_empty());
+    fn an_observed_rule_is_loud_in_its_row() {
+        let rule = RuleSummary {
+            approval: "required".to_owned(),
+            observed: true,
+            factors: vec![
+                Factor { from: vec!["group:a".to_owned()], count: 1, met: 0 },
+                Factor { from: vec!["group:b".to_owned()], count: 2, met: 0 },
+            ],
+            ..RuleSummary::default()
+        };
+        let now = "2026-11-21T12:00:00Z".parse().unwrap();
+        assert_eq!(row(&rule).cell("approval", now), "required (OBSERVED)");
+        assert_eq!(row(&rule).cell("factors", now), "1 of group:a; 2 of group:b");
     }
 }

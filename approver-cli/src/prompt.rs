@@ -12,17 +12,23 @@ pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Anything but a clear yes is a no. Connections are served while the person thinks.
+/// Anything but a clear yes is a no.
 pub(crate) async fn confirm(question: &str) -> Result<bool, CliError> {
-    output::ask(&format!("{question} [y/N] "));
+    line(&format!("{question} [y/N] ")).await.map(|answer| is_yes(&answer))
+}
+
+/// What the person answers, in a line; empty where there is nobody. Connections are served while
+/// the person thinks.
+pub(crate) async fn line(question: &str) -> Result<String, CliError> {
+    output::ask(question);
     let read = tokio::task::spawn_blocking(|| {
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer).map(|_| answer)
     });
     match read.await {
-        Ok(Ok(answer)) => Ok(is_yes(&answer)),
+        Ok(Ok(answer)) => Ok(answer.trim().to_owned()),
         Ok(Err(error)) => Err(CliError::io("reading the answer", &error)),
-        Err(_) => Ok(false),
+        Err(_) => Ok(String::new()),
     }
 }
 

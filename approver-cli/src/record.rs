@@ -41,6 +41,11 @@ impl Record {
         self.with(name, Field::Number(number.into()))
     }
 
+    /// `null`, or nothing, where there is none.
+    pub(crate) fn number_if(self, name: &'static str, number: Option<u64>) -> Self {
+        self.with(name, number.map_or(Field::Json(Value::Null), Field::Number))
+    }
+
     pub(crate) fn flag(self, name: &'static str, flag: bool) -> Self {
         self.with(name, Field::Flag(flag))
     }

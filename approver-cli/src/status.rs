@@ -4,20 +4,24 @@ use vouchsafe_proto::v1::{ShowStatusRequest, ShowStatusResponse, WhoAmIRequest};
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::output;
 use crate::record::Record;
+use crate::text::safe_line;
 use crate::users;
 
 pub(crate) async fn status(context: &Context) -> Result<(), CliError> {
     let daemon = context.daemon().await?;
     let status = daemon.status().show_status(ShowStatusRequest {}).await?.into_inner();
-    context.out.record(&record(&status))?;
-    if !context.out.is_json() {
-        for warning in &status.warnings {
-            output::note(&format!("warning: {warning}"));
-        }
+    if context.out.is_json() {
+        return context.out.record(&record(&status));
     }
-    Ok(())
+    let warnings = warnings(&status);
+    for warning in &warnings {
+        context.out.say(warning)?;
+    }
+    if !warnings.is_empty() {
+        context.out.say("")?;
+    }
+    context.out.record(&told(&status))
 }
 
 pub(crate) async fn whoami(context: &Context) -> Result<(), CliError> {
@@ -25,6 +29,44 @@ pub(crate) async fn whoami(context: &Context) -> Result<(), CliError> {
     let answer = daemon.status().who_am_i(WhoAmIRequest {}).await?.into_inner();
     let user = users::record(&answer.user.unwrap_or_default());
     context.out.record(&user.text("proof", answer.proof))
+}
+
+/// What must not be overlooked, the worst first, a line each.
+pub(crate) fn warnings(status: &ShowStatusResponse) -> Vec<String> {
+    let mut warnings: Vec<String> =
+        status.stops.iter().map(|stop| format!("STOPPED: {}", safe_line(stop))).collect();
+    match status.reviews_open {
+        0 => {}
+        1 => warnings.push(
+            "REVIEW: nobody has looked at 1 broken glass: see `vouchsafe reviews --open`"
+                .to_owned(),
+        ),
+        count => warnings.push(format!(
+            "REVIEW: nobody has looked at {count} broken glasses: see `vouchsafe reviews --open`"
+        )),
+    }
+    if !status.rules_observed.is_empty() {
+        let rules: Vec<String> =
+            status.rules_observed.iter().map(|rule| format!("\"{}\"", safe_line(rule))).collect();
+        warnings.push(format!(
+            "OBSERVED ONLY: {} let through what they match, {} asks so far, and nobody is asked",
+            rules.join(", "),
+            status.observed_asks
+        ));
+    }
+    warnings.extend(status.warnings.iter().map(|text| format!("warning: {}", safe_line(text))));
+    warnings
+}
+
+/// For people, who have read the warnings already.
+fn told(status: &ShowStatusResponse) -> Record {
+    let without = ShowStatusResponse {
+        warnings: Vec::new(),
+        stops: Vec::new(),
+        rules_observed: Vec::new(),
+        ..status.clone()
+    };
+    record(&without)
 }
 
 fn record(status: &ShowStatusResponse) -> Record {
@@ -42,5 +84,37 @@ fn record(status: &ShowStatusResponse) -> Record {
         .text("policy_digest", &status.policy_digest)
         .number("policy_rules", status.policy_rules)
         .flag("policy_stale", status.policy_stale)
+        .texts("stops", &status.stops)
+        .number("reviews_open", status.reviews_open)
+        .texts("rules_observed", &status.rules_observed)
+        .number("observed_asks", status.observed_asks)
         .texts("warnings", &status.warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_not_be_overlooked_comes_first_and_the_worst_before_the_rest() {
+        let status = ShowStatusResponse {
+            stops: vec!["all, by jane: leak\u{1b}".to_owned()],
+            reviews_open: 2,
+            rules_observed: vec!["New rule".to_owned()],
+            observed_asks: 17,
+            warnings: vec!["the disk is nearly full".to_owned()],
+            ..ShowStatusResponse::default()
+        };
+        assert_eq!(
+            warnings(&status),
+            [
+                "STOPPED: all, by jane: leak\\u{1b}",
+                "REVIEW: nobody has looked at 2 broken glasses: see `vouchsafe reviews --open`",
+                "OBSERVED ONLY: \"New rule\" let through what they match, 17 asks so far, and \
+                 nobody is asked",
+                "warning: the disk is nearly full",
+            ]
+        );
+        assert!(warnings(&ShowStatusResponse::default()).is_empty());
+    }
 }

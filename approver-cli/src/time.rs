@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 
 /// A moment, in UTC.
 pub(crate) type Time = DateTime<Utc>;
@@ -31,6 +31,40 @@ pub(crate) fn moment(text: &str, now: Time) -> Result<Time, String> {
 /// For clap: a moment relative to now.
 pub(crate) fn moment_arg(text: &str) -> Result<Time, String> {
     moment(text, now())
+}
+
+/// `90d` from `now`, a date (its end, in UTC), or an RFC 3339 time; never in the past.
+pub(crate) fn deadline(text: &str, now: Time) -> Result<Time, String> {
+    let unknown = || {
+        format!(
+            "`{text}` is neither a time span like 90d, nor a date like 2027-01-31, nor a time like 2027-01-31T10:00:00Z"
+        )
+    };
+    let at = if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        time.with_timezone(&Utc)
+    } else if let Ok(date) = text.parse::<NaiveDate>() {
+        let end = date.checked_add_days(Days::new(1)).ok_or_else(unknown)?;
+        end.and_time(NaiveTime::MIN).and_utc()
+    } else {
+        let span = humantime::parse_duration(text).map_err(|_| unknown())?;
+        TimeDelta::from_std(span)
+            .ok()
+            .and_then(|span| now.checked_add_signed(span))
+            .ok_or_else(|| format!("`{text}` is too far away"))?
+    };
+    if at > now { Ok(at) } else { Err(format!("`{text}` is not in the future")) }
+}
+
+/// For clap: a deadline from now on.
+pub(crate) fn deadline_arg(text: &str) -> Result<Time, String> {
+    deadline(text, now())
+}
+
+/// For clap: an RFC 3339 time, past or future.
+pub(crate) fn exact_arg(text: &str) -> Result<Time, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.with_timezone(&Utc))
+        .map_err(|_| format!("`{text}` is no time like 2026-11-21T10:00:00Z"))
 }
 
 /// For clap: a duration like `15m` or `1h 30m`.
@@ -115,6 +149,19 @@ mod tests {
         assert_eq!(at("7d").unwrap(), "2026-11-14T12:00:00.000Z");
         assert_eq!(at("2026-11-21T12:00:00+01:00").unwrap(), "2026-11-21T11:00:00.000Z");
         assert!(at("yesterday").unwrap_err().contains("30m or 7d"));
+        assert!(at("9000000y").is_err());
+    }
+
+    #[test]
+    fn a_deadline_is_a_span_ahead_the_end_of_a_date_or_a_time() {
+        let at = |text| deadline(text, noon()).map(exact);
+        assert_eq!(at("90d").unwrap(), "2027-02-19T12:00:00.000Z");
+        assert_eq!(at("2027-01-31").unwrap(), "2027-02-01T00:00:00.000Z");
+        assert_eq!(at("2026-11-21").unwrap(), "2026-11-22T00:00:00.000Z", "today lasts on");
+        assert_eq!(at("2027-01-31T10:00:00+01:00").unwrap(), "2027-01-31T09:00:00.000Z");
+        assert!(at("2026-11-20").unwrap_err().contains("not in the future"));
+        assert!(at("2026-11-21T12:00:00Z").is_err(), "now is too late");
+        assert!(at("soon").unwrap_err().contains("2027-01-31"));
         assert!(at("9000000y").is_err());
     }
 

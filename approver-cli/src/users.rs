@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use vouchsafe_proto::v1::{
     CreateUserRequest, DisableUserRequest, EnableUserRequest, IssueTokenRequest, ListUsersRequest,
-    ShowUserRequest, UpdateUserRequest, User, UserWithToken,
+    ProjectRoles, ShowUserRequest, UpdateUserRequest, User, UserWithToken,
 };
 use zeroize::Zeroizing;
 
@@ -14,9 +14,10 @@ use crate::record::Record;
 use crate::words::{self, Role};
 use crate::{home, pages, prompt};
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     ("NAME", "name"),
     ("ROLES", "roles"),
+    ("IN PROJECTS", "project_roles"),
     ("GROUPS", "groups"),
     ("ENABLED", "enabled"),
     ("CREATED", "created_at"),
@@ -26,10 +27,13 @@ const COLUMNS: [Column; 6] = [
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a user; the token is shown once
+    ///
+    /// With --project the roles hold in that project alone; without it, in all of them.
     Create {
         /// Short name or e-mail address
         name: String,
-        /// What they may do: approver, auditor, operator, admin
+        /// What they may do, in the project of --project or in all: approver, auditor, operator,
+        /// admin
         #[arg(
             long,
             value_enum,
@@ -54,6 +58,10 @@ pub(crate) enum Command {
         name: String,
     },
     /// Change roles or groups of a user
+    ///
+    /// With --project, --roles replaces the roles they have in that project alone, and --no-roles
+    /// takes those away; without it, the roles that hold in all projects. Groups belong to no
+    /// project.
     Update(Update),
     /// Let a disabled user in again; they need a new token
     Enable {
@@ -85,15 +93,20 @@ pub(crate) enum Command {
 pub(crate) struct Update {
     /// Name of the user
     name: String,
-    /// What they may do from now on: approver, auditor, operator, admin
+    /// What they may do from now on, in the project of --project or in all: approver, auditor,
+    /// operator, admin
     #[arg(
         long,
         value_enum,
         value_name = "ROLE",
         value_delimiter = ',',
-        hide_possible_values = true, required_unless_present_any = ["groups", "no_groups"]
+        hide_possible_values = true,
+        required_unless_present_any = ["no_roles", "groups", "no_groups"]
     )]
     roles: Vec<Role>,
+    /// Take all these roles away
+    #[arg(long, conflicts_with = "roles")]
+    no_roles: bool,
     /// Groups they are in from now on
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     groups: Vec<String>,
@@ -106,9 +119,12 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
     match command {
         Command::Create { name, roles, groups } => {
             let roles = roles.iter().map(|role| role.to_proto()).collect();
-            let request = CreateUserRequest { name, roles, groups };
+            let project = context.project_named();
+            let request = CreateUserRequest { name, roles, groups, project };
             let made = context.daemon().await?.users().create_user(request).await?.into_inner();
-            show_token(made, context)
+            show_token(made, context)?;
+            say_where(context);
+            Ok(())
         }
         Command::List { limit } => list(limit, context).await,
         Command::Show { name } => {
@@ -119,13 +135,19 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
         Command::Update(update) => {
             let request = UpdateUserRequest {
                 name: update.name,
-                set_roles: !update.roles.is_empty(),
+                set_roles: update.no_roles || !update.roles.is_empty(),
                 roles: update.roles.iter().map(|role| role.to_proto()).collect(),
                 set_groups: update.no_groups || !update.groups.is_empty(),
                 groups: update.groups,
+                project: context.project_named(),
             };
+            let changes_roles = request.set_roles;
             let user = context.daemon().await?.users().update_user(request).await?.into_inner();
-            context.out.record(&record(&user))
+            context.out.record(&record(&user))?;
+            if changes_roles {
+                say_where(context);
+            }
+            Ok(())
         }
         Command::Enable { name } => {
             let request = EnableUserRequest { name };
@@ -149,7 +171,16 @@ async fn list(limit: u32, context: &Context) -> Result<(), CliError> {
         Ok((answer.users, answer.next_token))
     })
     .await?;
-    context.out.page(&COLUMNS, &page.map(|user| record(&user)), "no users")
+    let is_json = context.out.is_json();
+    let page = page.map(|user| if is_json { record(&user) } else { row(&user) });
+    context.out.page(&COLUMNS, &page, "no users")
+}
+
+/// Where the roles hold that were just given or taken.
+fn say_where(context: &Context) {
+    if let Some(project) = &context.named_project {
+        output::note(&format!("these roles hold in the project {project} alone"));
+    }
 }
 
 async fn token(name: String, save: bool, yes: bool, context: &Context) -> Result<(), CliError> {
@@ -191,20 +222,62 @@ fn show_token(made: UserWithToken, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-pub(crate) fn record(user: &User) -> Record {
+/// What fits on a line.
+fn row(user: &User) -> Record {
+    let in_projects: Vec<String> = user
+        .project_roles
+        .iter()
+        .map(|roles| format!("{}: {}", roles.project, role_words(&roles.roles).join(", ")))
+        .collect();
     Record::new()
-        .text("id", &user.id)
         .text("name", &user.name)
-        .texts("roles", user.roles.iter().map(|role| words::role(*role)))
+        .texts("roles", role_words(&user.roles))
+        .text("project_roles", in_projects.join("; "))
         .texts("groups", &user.groups)
         .flag("enabled", user.enabled)
         .time("created_at", user.created_at)
         .time("last_used_at", user.last_used_at)
 }
 
+pub(crate) fn record(user: &User) -> Record {
+    Record::new()
+        .text("id", &user.id)
+        .text("name", &user.name)
+        .texts("roles", role_words(&user.roles))
+        .records("project_roles", user.project_roles.iter().map(project_roles))
+        .texts("groups", &user.groups)
+        .flag("enabled", user.enabled)
+        .time("created_at", user.created_at)
+        .time("last_used_at", user.last_used_at)
+}
+
+fn project_roles(roles: &ProjectRoles) -> Record {
+    Record::new().text("project", &roles.project).texts("roles", role_words(&roles.roles))
+}
+
+fn role_words(roles: &[i32]) -> Vec<String> {
+    roles.iter().map(|role| words::role(*role)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_tells_which_roles_hold_where() {
+        let user = User {
+            roles: vec![2],
+            project_roles: vec![
+                ProjectRoles { project: "shop".to_owned(), roles: vec![1, 3] },
+                ProjectRoles { project: "web".to_owned(), roles: vec![1] },
+            ],
+            ..User::default()
+        };
+        let now = "2026-11-21T12:00:00Z".parse().unwrap();
+        let cell = |name| row(&user).cell(name, now);
+        assert_eq!(cell("roles"), "auditor");
+        assert_eq!(cell("project_roles"), "shop: approver, operator; web: approver");
+    }
 
     #[test]
     fn credentials_are_toml_whatever_the_name() {

@@ -61,7 +61,8 @@ pub(crate) struct Deny {
 pub(crate) async fn approve(command: Approve, context: &Context) -> Result<(), CliError> {
     let daemon = context.daemon().await?;
     let seen = look(&daemon, command.id, context).await?;
-    decide(&seen.approval, command.yes, "Approve?").await?;
+    let question = approve_question(&seen.approval, command.kind, command.yes)?;
+    decide(&seen.approval, command.yes, &question).await?;
     let request = VoteRequest {
         reason: command.reason.unwrap_or_default(),
         duration: command.duration.map(time::span_to_proto),
@@ -119,15 +120,16 @@ pub(crate) fn outcome(answer: &VoteResponse) -> String {
     let approval = answer.approval.clone().unwrap_or_default();
     let id = safe_line(&approval.id);
     if approval.status() == ApprovalStatus::Pending {
-        let missing: u32 = approval
-            .requirements
-            .iter()
-            .map(|needed| needed.quorum.saturating_sub(needed.met))
-            .sum();
+        let factors = approval.requirements.iter().flat_map(|needed| &needed.factors);
+        let missing: u32 = factors.map(|factor| factor.count.saturating_sub(factor.met)).sum();
         return format!("your vote on {id} counts; {missing} more needed");
     }
     let mut lines = vec![format!("{} {id}", words::approval_status(approval.status))];
     lines.extend(answer.leases.iter().map(lease_line));
+    if let Some(until) = approval.session_until.and_then(time::from_proto) {
+        let until = time::relative(until, time::now());
+        lines.push(format!("the key may have the same again without asking; that ends {until}"));
+    }
     lines.join("\n")
 }
 
@@ -137,6 +139,23 @@ async fn look(daemon: &Daemon, id: String, context: &Context) -> Result<Seen, Cl
     // The text of the card ends its own last line.
     context.out.say(card.trim_end())?;
     Ok(Seen::new(approval, card))
+}
+
+/// What is asked before an approval of this kind. An error where a person is told so sooner than
+/// the daemon would.
+fn approve_question(approval: &Approval, kind: GrantKind, yes: bool) -> Result<String, CliError> {
+    if kind != GrantKind::Session {
+        return Ok("Approve?".to_owned());
+    }
+    let pending = approval.status() == ApprovalStatus::Pending;
+    if !yes && prompt::can_ask() && pending && !approval.may_remember {
+        return Err(CliError::new(Exit::Refused, "its rule lets no approval be remembered")
+            .with_next("approve it with `--for lease` or `--for once`"));
+    }
+    Ok(match approval.session.and_then(time::span_from_proto) {
+        Some(session) => format!("Approve, and remember it for {}?", time::span(session)),
+        None => "Approve, and remember it for a session?".to_owned(),
+    })
 }
 
 async fn decide(approval: &Approval, yes: bool, question: &str) -> Result<(), CliError> {
@@ -198,9 +217,19 @@ mod tests {
     #[test]
     fn a_vote_that_does_not_settle_says_what_is_missing() {
         let mut approval = approval();
-        approval.requirements.first_mut().unwrap().quorum = 2;
-        approval.requirements.first_mut().unwrap().met = 1;
+        let factor = approval.requirements.first_mut().unwrap().factors.first_mut().unwrap();
+        (factor.count, factor.met) = (2, 1);
         let answer = VoteResponse { approval: Some(approval), leases: Vec::new() };
         assert_eq!(outcome(&answer), "your vote on ap_7k3m0000deadbeef counts; 1 more needed");
+    }
+
+    #[test]
+    fn an_approval_for_a_session_asks_about_its_time() {
+        let mut approval = approval();
+        approval.may_remember = true;
+        approval.session = Some(time::span_to_proto(Duration::from_mins(30)));
+        let question = |kind| approve_question(&approval, kind, true).unwrap();
+        assert_eq!(question(GrantKind::Session), "Approve, and remember it for 30m?");
+        assert_eq!(question(GrantKind::Lease), "Approve?");
     }
 }

@@ -33,6 +33,20 @@ pub(crate) fn role(number: i32) -> String {
         .map_or_else(|_| unknown(), |known| word(known.as_str_name(), "ROLE_"))
 }
 
+pub(crate) fn level(number: i32) -> String {
+    v1::Level::try_from(number)
+        .map_or_else(|_| unknown(), |known| word(known.as_str_name(), "LEVEL_"))
+}
+
+/// `people`, `rule`, `session` or `break-glass`; empty where nobody approved anything.
+pub(crate) fn approved_by(number: i32) -> String {
+    match v1::ApprovedBy::try_from(number) {
+        Ok(v1::ApprovedBy::Unspecified) => String::new(),
+        Ok(known) => word(known.as_str_name(), "APPROVED_BY_").replace('_', "-"),
+        Err(_) => unknown(),
+    }
+}
+
 /// `--status` of approvals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ApprovalStatus {
@@ -104,6 +118,25 @@ impl Operation {
     }
 }
 
+/// `--operation` of a broken glass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GlassOperation {
+    /// See the value
+    Read,
+    /// Use the value without seeing it
+    Use,
+}
+
+impl GlassOperation {
+    pub(crate) fn to_proto(self) -> i32 {
+        match self {
+            Self::Read => v1::Operation::Read,
+            Self::Use => v1::Operation::Use,
+        }
+        .into()
+    }
+}
+
 /// `--for`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GrantKind {
@@ -111,6 +144,8 @@ pub(crate) enum GrantKind {
     Once,
     /// Until the lease ends
     Lease,
+    /// Until the lease ends, and again for the key's session time, where the rule allows it
+    Session,
 }
 
 impl GrantKind {
@@ -118,6 +153,32 @@ impl GrantKind {
         match self {
             Self::Once => v1::GrantKind::Once,
             Self::Lease => v1::GrantKind::Lease,
+            Self::Session => v1::GrantKind::Session,
+        }
+        .into()
+    }
+}
+
+/// `--level`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Level {
+    /// A person is asked for everything but `list`
+    Strict,
+    /// A person is asked for reading, writing, deleting, and calls that are not read-only
+    Balanced,
+    /// A person is asked for reading, deleting, and destructive calls
+    Permissive,
+    /// A person is asked for deleting and destructive calls
+    Auto,
+}
+
+impl Level {
+    pub(crate) fn to_proto(self) -> i32 {
+        match self {
+            Self::Strict => v1::Level::Strict,
+            Self::Balanced => v1::Level::Balanced,
+            Self::Permissive => v1::Level::Permissive,
+            Self::Auto => v1::Level::Auto,
         }
         .into()
     }
@@ -166,6 +227,8 @@ mod tests {
         assert_eq!(lease_status(5), "exhausted");
         assert_eq!(operation(0), "unspecified");
         assert_eq!(role(99), "unknown");
+        assert_eq!(approved_by(4), "break-glass");
+        assert_eq!(approved_by(0), "");
     }
 
     #[test]
@@ -179,6 +242,18 @@ mod tests {
             assert_eq!(lease_status(status.to_proto()), name.get_name());
         }
         for operation in Operation::value_variants() {
+            let name = operation.to_possible_value().unwrap();
+            assert_eq!(super::operation(operation.to_proto()), name.get_name());
+        }
+        for level in Level::value_variants() {
+            let name = level.to_possible_value().unwrap();
+            assert_eq!(super::level(level.to_proto()), name.get_name());
+        }
+        for kind in GrantKind::value_variants() {
+            let name = kind.to_possible_value().unwrap();
+            assert_eq!(grant_kind(kind.to_proto()), name.get_name());
+        }
+        for operation in GlassOperation::value_variants() {
             let name = operation.to_possible_value().unwrap();
             assert_eq!(super::operation(operation.to_proto()), name.get_name());
         }

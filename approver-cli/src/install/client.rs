@@ -27,6 +27,16 @@ impl Client {
         }
     }
 
+    /// The name of each.
+    pub(crate) fn names() -> Vec<&'static str> {
+        Self::value_variants().iter().map(|client| client.name()).collect()
+    }
+
+    /// The program of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|client| client.name() == name)
+    }
+
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::ClaudeDesktop => "Claude Desktop",
