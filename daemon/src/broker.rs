@@ -17,8 +17,10 @@ mod gives;
 mod glass;
 mod keys;
 mod leases;
+mod limits;
 mod paging;
 mod policy;
+mod projects;
 mod reviews;
 mod secrets;
 mod sessions;
@@ -45,7 +47,9 @@ pub use self::approvals::ApprovalWatch;
 pub use self::asks::Plea;
 pub use self::audit::{AuditExport, AuditTail};
 use self::doors::Doors;
-pub use self::error::{Code, Kind, Refused};
+pub use self::error::{Code, Kind, Refused, scope_needed, tool_not_allowed};
+pub use self::limits::Charge;
+use self::limits::Limits;
 pub use self::setup::Setup;
 pub use self::views::*;
 use self::wakes::Wakes;
@@ -118,6 +122,7 @@ struct Inner {
     started_at: UnixTime,
     wakes: Wakes,
     doors: Doors,
+    limits: Limits,
     draining: CancellationToken,
     clock_seen: Mutex<Option<Now>>,
     mcp_url: OnceLock<String>,
@@ -148,6 +153,7 @@ impl Broker {
             started_at,
             wakes,
             doors: Doors::default(),
+            limits: Limits::default(),
             draining: CancellationToken::new(),
             clock_seen: Mutex::new(None),
             mcp_url: OnceLock::new(),

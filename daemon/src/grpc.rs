@@ -14,6 +14,7 @@ mod keys;
 mod leases;
 mod listen;
 mod policy;
+mod projects;
 mod secrets;
 mod serve;
 mod status;

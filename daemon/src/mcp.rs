@@ -15,7 +15,7 @@ mod socket;
 mod tools;
 mod wait;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::request::Parts;
 use rmcp::model::{
@@ -68,7 +68,8 @@ pub struct Door {
 /// The one agent at the other end of a connection.
 #[derive(Clone, Debug)]
 struct Bound {
-    agent: Agent,
+    /// As its key stood at the last request.
+    agent: Arc<Mutex<Agent>>,
     calls: Arc<Semaphore>,
 }
 
@@ -82,15 +83,17 @@ impl Door {
     /// For one connection of the socket, whose agent has shown its key.
     fn bound(broker: Broker, metrics: Metrics, agent: Agent) -> Self {
         let calls = Arc::new(Semaphore::new(CALLS_MAX));
+        let agent = Arc::new(Mutex::new(agent));
         Self { broker, metrics, bound: Some(Bound { agent, calls }) }
     }
 
-    /// Who calls, and how its client presents itself in this request.
-    fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Agent, ErrorData> {
+    /// Who calls, as its key stands now, and how its client presents itself in this request; refused
+    /// where it may not call any more, or not so often.
+    async fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Agent, Refused> {
         let (agent, client) = match &self.bound {
-            Some(bound) => (bound.agent.clone(), context.client_info()),
-            // Without sessions there is no handshake to remember: what rmcp falls back on is its
-            // own name.
+            Some(bound) => (self.known(bound).await?, context.client_info()),
+            // Whoever let it in has found its key and counted the request. Without sessions there
+            // is no handshake to remember: what rmcp falls back on is its own name.
             None => (request_agent(context)?, context.meta.client_info()),
         };
         let claimed = client.as_ref().map(claimed_client);
@@ -98,13 +101,23 @@ impl Door {
         Ok(Agent { claims: Claims { client, ..agent.claims }, ..agent })
     }
 
-    /// The same, after asking whether a connection that was let in once would still be.
-    async fn valid_caller(&self, context: &RequestContext<RoleServer>) -> Result<Agent, ErrorData> {
-        let agent = self.caller(context)?;
-        if self.bound.is_some() {
-            self.broker.still_valid(&agent).await.map_err(|refused| error(&refused))?;
+    /// The agent at the other end, which was let in once: as its key stands now, and counted.
+    async fn known(&self, bound: &Bound) -> Result<Agent, Refused> {
+        let before = bound.agent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let agent = self.broker.refreshed(&before).await?;
+        if agent.revision != before.revision {
+            *bound.agent.lock().unwrap_or_else(PoisonError::into_inner) = agent.clone();
         }
+        self.broker.admit_request(&agent).await?;
         Ok(agent)
+    }
+
+    /// [`Self::caller`], where there is no result to put a refusal in.
+    async fn caller_or_error(
+        &self,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Agent, ErrorData> {
+        self.caller(context).await.map_err(|refused| error(&refused))
     }
 
     /// A place among the calls of this connection; HTTP has its own limits.
@@ -132,13 +145,17 @@ impl ServerHandler for Door {
             .with_instructions(INSTRUCTIONS)
     }
 
+    async fn ping(&self, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.caller_or_error(&context).await.map(drop)
+    }
+
     async fn list_tools(
         &self,
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let agent = self.valid_caller(&context).await?;
-        let tools = Tool::ALL.into_iter().filter(|tool| tool.allowed(&agent.scopes));
+        let agent = self.caller_or_error(&context).await?;
+        let tools = Tool::ALL.into_iter().filter(|tool| tool.check(&agent).is_ok());
         Ok(ListToolsResult::with_all_items(tools.map(Tool::describe).collect())
             .with_ttl_ms(0)
             .with_cache_scope(CacheScope::Private))
@@ -149,11 +166,16 @@ impl ServerHandler for Door {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let agent = self.caller(&context)?;
         let Some(tool) = Tool::named(&request.name) else {
+            self.caller_or_error(&context).await?;
             return Err(ErrorData::invalid_params("there is no such tool", None));
         };
-        self.call(tool, request.arguments.unwrap_or_default(), &agent, &context).await
+        match self.caller(&context).await {
+            Ok(agent) => {
+                self.call(tool, request.arguments.unwrap_or_default(), &agent, &context).await
+            }
+            Err(refused) => self.refuse(tool, &refused),
+        }
     }
 
     async fn list_resources(
@@ -161,7 +183,7 @@ impl ServerHandler for Door {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let agent = self.valid_caller(&context).await?;
+        let agent = self.caller_or_error(&context).await?;
         let cursor = request.and_then(|request| request.cursor).unwrap_or_default();
         self.resources(&agent, cursor).await
     }
@@ -171,7 +193,7 @@ impl ServerHandler for Door {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let agent = self.caller(&context)?;
+        let agent = self.caller_or_error(&context).await?;
         self.resource(&agent, request, &context).await
     }
 
@@ -180,7 +202,7 @@ impl ServerHandler for Door {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let agent = self.caller(&context)?;
+        let agent = self.caller_or_error(&context).await?;
         self.task(&agent, &request.task_id).await
     }
 
@@ -190,7 +212,7 @@ impl ServerHandler for Door {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         // Our tasks ask their client for nothing; whether there is this one is still checked.
-        let agent = self.caller(&context)?;
+        let agent = self.caller_or_error(&context).await?;
         self.task_exists(&agent, &request.task_id).await
     }
 
@@ -199,42 +221,45 @@ impl ServerHandler for Door {
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let agent = self.caller(&context)?;
+        let agent = self.caller_or_error(&context).await?;
         self.withdraw_task(&agent, &request.task_id).await
     }
 
     async fn list_prompts(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
+        self.caller_or_error(&context).await?;
         Err(ErrorData::method_not_found::<ListPromptsRequestMethod>())
     }
 
     async fn get_prompt(
         &self,
         _request: GetPromptRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
+        self.caller_or_error(&context).await?;
         Err(ErrorData::method_not_found::<GetPromptRequestMethod>())
     }
 
     async fn complete(
         &self,
         _request: CompleteRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
+        self.caller_or_error(&context).await?;
         Err(ErrorData::method_not_found::<CompleteRequestMethod>())
     }
 }
 
-fn request_agent(context: &RequestContext<RoleServer>) -> Result<Agent, ErrorData> {
+fn request_agent(context: &RequestContext<RoleServer>) -> Result<Agent, Refused> {
     context
         .extensions
         .get::<Parts>()
         .and_then(|parts| parts.extensions.get::<Agent>())
         .cloned()
-        .ok_or_else(|| ErrorData::invalid_request("unauthenticated", None))
+        .ok_or_else(|| Refused::new(Code::Unauthenticated, "nobody was let in with this", ""))
 }
 
 /// A client's own words about itself, on one line.
@@ -256,6 +281,9 @@ fn error(refused: &Refused) -> ErrorData {
         | Kind::Unavailable
         | Kind::Unknown => REFUSED,
     };
-    let data = json!({ "code": refused.code.as_str(), "next": refused.next });
+    let mut data = json!({ "code": refused.code.as_str(), "next": refused.next });
+    if let Some(wait) = refused.retry_after {
+        data["retry_after_seconds"] = wait.as_secs().into();
+    }
     ErrorData::new(code, refused.message.clone(), Some(data))
 }

@@ -8,6 +8,7 @@
 mod approvals;
 mod audit;
 mod ballast;
+mod calls;
 mod columns;
 mod engine;
 mod error;
@@ -43,7 +44,7 @@ pub use approvals::{Before, RowFilter};
 pub use audit::{ActionFilter, EntryPage, Filter, GroupBy, Head, ResourceFilter, StoredEntry};
 pub use engine::Database;
 pub use error::{OpenError, StartError, StoreError, WriteError};
-pub use keys::KeyView;
+pub use keys::{KeyRecord, KeyStanding};
 pub use secrets::{SecretRecord, VersionRecord};
 pub use sql::{Reader, Tx};
 pub use stops::StopView;

@@ -202,7 +202,7 @@ async fn an_ask_that_waited_for_people_ends_when_its_conditions_come_to_hold() {
     let settled = bob.show(&asked.approval()).await.unwrap();
     assert_eq!(settled.status(), ApprovalStatus::Approved);
     assert_eq!(settled.approved_by(), ApprovedBy::Rule);
-    check_code(bob.approve(&settled).await, tonic::Code::Aborted, "APPROVAL_SETTLED");
+    check_code(bob.approve(&settled).await, tonic::Code::FailedPrecondition, "APPROVAL_SETTLED");
 }
 
 #[tokio::test]
@@ -292,7 +292,7 @@ async fn an_observed_rule_asks_nobody_and_says_so_until_it_is_enforced() {
     let enforced = RULES.replace("mode = \"observe\"", "mode = \"enforce\"");
     assert!(daemon.load_rules(&enforced).await.problems.is_empty());
     let long = "to look at what the note says about the database, as the runbook for incidents \
-                of this kind asks for in step four";
+                of this kind asks for in step four, before anybody restarts anything";
     assert_eq!(claude.call("read_secret", reading("own/NOTE", long)).await.status(), "pending");
 }
 
@@ -343,7 +343,7 @@ async fn each_kind_of_people_is_needed_and_nobody_counts_twice() {
     assert_eq!(one.status(), ApprovalStatus::Pending);
     let two = ann.approve(&one).await.unwrap().approval.unwrap();
     assert_eq!(two.status(), ApprovalStatus::Approved, "ann on call, cat as the other");
-    check_code(dan.approve(&two).await, tonic::Code::Aborted, "APPROVAL_SETTLED");
+    check_code(dan.approve(&two).await, tonic::Code::FailedPrecondition, "APPROVAL_SETTLED");
     assert_eq!(cursor.read("follow/TOKEN").await.status(), "ok");
 }
 

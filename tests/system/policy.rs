@@ -34,8 +34,10 @@ const FOUND: [&str; 4] = [
     "test.toml:1: this rule asks for approval and names nobody to give it; write approvers = \
      [\"group:oncall\", \"jane@example.com\"]",
     "test.toml:4: `aprovers` is not a key of a rule; a rule has name, resource, operations, \
-     effect, approval, approvers, quorum, self_approval, require_reason, min_reason_length, \
-     lease, pending_for, follow_rotation",
+     effect, approval, mode, approvers, quorum, factor, self_approval, auto_approve, \
+     require_reason, min_reason_length, reason_pattern, reason_hint, reason_kinds, lease, \
+     pending_for, escalate_after, escalate_to, remind_every, remember, bind, follow_rotation, \
+     break_glass",
     "test.toml:9: the group `nobody` has no members; put an enabled user with the role approver \
      into it, or name another",
     "test.toml:15: `quorum` is 3 and only 2 of the users can approve; lower it to 2, or name more \

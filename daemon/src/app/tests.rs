@@ -135,6 +135,30 @@ async fn a_dev_home_has_its_demo_secrets_and_listens_on_this_machine_only() {
 }
 
 #[tokio::test]
+async fn whoever_only_looks_at_an_older_database_leaves_it_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::create(&dir.path().join("home")).unwrap();
+    let config = config(&home);
+    init(&config, home.clone(), "jane", clock()).await.unwrap();
+    // What the file's header says of the schema is what an earlier version would have left.
+    let mut older = fs::read(home.database()).unwrap();
+    older[60..64].copy_from_slice(&1_u32.to_be_bytes());
+    fs::write(home.database(), &older).unwrap();
+    let told = |error: &dyn std::error::Error| {
+        let mut told = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            told += &format!(": {error}");
+            cause = error.source();
+        }
+        assert!(told.contains("schema 1") && told.contains("`vouchsafed serve` once"), "{told}");
+    };
+    told(&check_config(&config, &home).unwrap_err());
+    told(&verify(&config, &home).unwrap_err());
+    assert_eq!(fs::read(home.database()).unwrap(), older);
+}
+
+#[tokio::test]
 async fn a_daemon_starts_without_rules_that_have_mistakes_and_refuses_everything() {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::create(&dir.path().join("home")).unwrap();

@@ -15,7 +15,7 @@ use super::asks::{
     Arguments, Asked, Plea, Wish, check_duration, check_reason_kind, check_reason_text,
     check_resources, expire_lease, need_scope, save_settled,
 };
-use super::doors::live_agent;
+use super::doors::{live_agent, live_agent_at};
 use super::emergency::check_not_stopped;
 use super::gives::{Stand, given_freely, gives_freely};
 use super::leases::find_lease;
@@ -240,7 +240,7 @@ impl Broker {
         let agent = agent.clone();
         let now = self.now();
         self.look("list_leases_for", move |reader| {
-            live_agent(reader, &agent)?;
+            live_agent_at(reader, &agent, now.wall)?;
             let leases = reader.active_leases_of(agent.key)?;
             Ok(leases.into_iter().filter(|l| !l.deadline.passed(&now)).map(Lease::Active).collect())
         })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 use vouchsafe_core::approval::{
-    Approval, Approved, Ballot, Bar, ExpiryCause, Standing, Vote, VoteError,
+    Approval, Approved, Ballot, Bar, ExpiryCause, How, Standing, Vote, VoteError,
 };
 use vouchsafe_core::audit::Action;
 use vouchsafe_core::caller::User;
@@ -62,7 +62,7 @@ impl Broker {
             live_user(reader, &user)?;
             let people = People::at(now);
             let rows = RowFilter {
-                project: project_named(reader, filter.project.as_deref())?.map(|p| p.id),
+                project: project_named(reader, &user, filter.project.as_deref())?.map(|p| p.id),
                 key_name: filter.key.clone(),
                 since: filter.since,
             };
@@ -74,7 +74,8 @@ impl Broker {
                     id: approval.ask().id.to_string(),
                 },
                 |approval| {
-                    if wanted(&filter, &approval) {
+                    let covered = user.reach.covers(approval.ask().project);
+                    if covered && wanted(&filter, &approval) {
                         view(reader, approval, &user, &people).map(Some)
                     } else {
                         Ok(None)
@@ -90,7 +91,7 @@ impl Broker {
         let (user, id, now) = (user.clone(), id.to_owned(), self.now());
         self.look("show_approval", move |reader| {
             live_user(reader, &user)?;
-            let approval = find(reader, &id)?;
+            let approval = find_covered(reader, &user, &id)?;
             view(reader, approval, &user, &People::at(now))
         })
         .await
@@ -179,6 +180,8 @@ impl ApprovalWatch {
                         return Some(Ok(WatchEvent::Approval(Box::new(view))));
                     }
                     Ok(_) => {}
+                    // Of a project that is none of theirs.
+                    Err(refused) if refused.code == Code::ApprovalNotFound => {}
                     Err(refused) => return Some(Err(refused)),
                 },
                 Err(broadcast::error::RecvError::Lagged(_)) => {
@@ -196,10 +199,11 @@ impl ApprovalWatch {
         let now = self.broker.now();
         let pending = self.broker.look("watch_approvals", move |reader| {
             live_user(reader, &user)?;
-            let project = project_named(reader, project.as_deref())?;
+            let project = project_named(reader, &user, project.as_deref())?;
             let people = People::at(now);
             let all = reader.pending_approvals()?.into_iter();
-            all.filter(|pending| project.as_ref().is_none_or(|p| p.id == pending.ask.project))
+            all.filter(|pending| user.reach.covers(pending.ask.project))
+                .filter(|pending| project.as_ref().is_none_or(|p| p.id == pending.ask.project))
                 .map(|pending| view(reader, Approval::Pending(pending), &user, &people))
                 .collect::<Result<Vec<_>, Stop>>()
         });
@@ -229,6 +233,20 @@ pub(super) fn find(reader: &Reader<'_>, typed: &str) -> Result<Approval, Stop> {
     }
 }
 
+/// [`find`], for a person: what their reach does not cover is not there.
+pub(super) fn find_covered(
+    reader: &Reader<'_>,
+    user: &User,
+    typed: &str,
+) -> Result<Approval, Stop> {
+    let approval = find(reader, typed)?;
+    if user.reach.covers(approval.ask().project) {
+        Ok(approval)
+    } else {
+        Err(not_found(typed).into())
+    }
+}
+
 pub(super) fn not_found(typed: &str) -> Refused {
     Refused::new(
         Code::ApprovalNotFound,
@@ -243,7 +261,13 @@ pub(super) fn settled_already(approval: &Approval) -> Refused {
         Approval::Pending(_) => "is pending".to_owned(),
         Approval::Approved(approved) => {
             let names: Vec<_> = approved.votes.iter().map(|v| v.voter_name.as_str()).collect();
-            format!("was approved by {} at {}", names.join(", "), approved.at)
+            let by = match &approved.how {
+                How::People => names.join(", "),
+                How::Automatic { .. } => "its rule, whose conditions came to hold,".to_owned(),
+                How::Session { .. } => "a session that people gave its key".to_owned(),
+                How::BreakGlass { by, .. } => format!("{by}, who broke the glass,"),
+            };
+            format!("was approved by {by} at {}", approved.at)
         }
         Approval::Denied(denied) => format!("was denied by {} at {}", denied.by, denied.at),
         Approval::Expired(expired) => {
@@ -306,7 +330,7 @@ fn cast(
     loaded: &Loaded,
 ) -> Result<Voted, Stop> {
     live_user(tx, user)?;
-    let pending = match find(tx, &command.id)? {
+    let pending = match find_covered(tx, user, &command.id)? {
         Approval::Pending(pending) => pending,
         settled => return Err(settled_already(&settled).into()),
     };
@@ -378,11 +402,10 @@ fn follow_up(
 /// Begins the sessions that people gave with an approval.
 fn remember(tx: &mut Tx<'_>, user: &User, approved: &Approved) -> Result<(), Stop> {
     let Some(key) = approved.ask.asker.key else { return Ok(()) };
-    let (Some((generation, _)), Some(settings)) = (tx.key_standing(key)?, tx.key_settings(key)?)
-    else {
+    let (Some(standing), Some(settings)) = (tx.key_standing(key)?, tx.key_settings(key)?) else {
         return Ok(());
     };
-    for session in approved.sessions(generation, settings.session, tx.now()) {
+    for session in approved.sessions(standing.generation, settings.session, tx.now()) {
         tx.insert_session(&session)?;
         let entry = entries::by_user(Action::SESSION_STARTED, user);
         tx.append(&entries::about_session(entry, &session))?;

@@ -20,7 +20,7 @@ use vouchsafe_core::resource::{Operation, Resource};
 use vouchsafe_core::text::{Reason, echo};
 use vouchsafe_core::time::UnixTime;
 
-use super::{Code, Refused, Stop, entries};
+use super::{Code, Refused, Stop, entries, scope_needed};
 use crate::policy_files::Loaded;
 use crate::store::{SecretRecord, Tx};
 
@@ -378,15 +378,7 @@ pub(super) fn check_resources(resources: &[Resource]) -> Result<(), Refused> {
 
 /// Refuses an agent whose key lacks a scope.
 pub(super) fn need_scope(agent: &Agent, scope: Scope) -> Result<(), Refused> {
-    if agent.scopes.allow(scope) {
-        return Ok(());
-    }
-    let own: Vec<_> = agent.scopes.iter().map(Scope::as_str).collect();
-    Err(Refused::new(
-        Code::ScopeNeeded,
-        format!("this needs the scope {scope}; the key `{}` has {}", agent.name, own.join(", ")),
-        format!("An operator can add it with `vouchsafe keys update {} --scopes ..`.", agent.name),
-    ))
+    if agent.scopes.allow(scope) { Ok(()) } else { Err(scope_needed(agent, scope)) }
 }
 
 /// Ends a lease whose time is up.

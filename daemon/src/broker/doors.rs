@@ -1,16 +1,17 @@
 //! Who is let in, and what the log says of those who are not.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vouchsafe_core::audit::{Action, Actor, ActorKind, Entry, Outcome, Proof, Via};
-use vouchsafe_core::caller::{Agent, Claims, Transport, User};
+use vouchsafe_core::caller::{Agent, Claims, Role, Transport, User, UserRecord};
 use vouchsafe_core::id::{ApprovalId, KeyId, UserId};
 use vouchsafe_core::time::UnixTime;
 use vouchsafe_core::token::{Token, TokenKind};
 
+use super::setup::project_archived;
 use super::{Broker, Code, Refused, Stop, entries, refusal};
-use crate::store::{Reader, TokenHash, Tx};
+use crate::store::{KeyRecord, KeyStanding, Reader, TokenHash, Tx};
 
 /// Refusals at doors that get an entry each, in any one second; more are counted together.
 const REFUSALS_PER_SECOND: u32 = 20;
@@ -121,10 +122,7 @@ impl Broker {
         claims: Claims,
         project: Option<&str>,
     ) -> Result<Agent, Refused> {
-        let door = match claims.transport {
-            Transport::Http => "http",
-            Transport::Stdio => "stdio",
-        };
+        let door = door_of(claims.transport);
         let agent = self.key_agent(credential, claims, project).await;
         match agent {
             Ok(agent) => {
@@ -136,13 +134,19 @@ impl Broker {
         }
     }
 
-    /// Lets a person in by their token, or says why not.
+    /// Lets a person in by their token, or says why not. They reach whatever any of their roles
+    /// reaches; who knows what they want narrows that.
     pub async fn authenticate_user(&self, credential: Option<&str>) -> Result<User, Refused> {
+        self.sign_in(credential).await.map(|(user, _)| user)
+    }
+
+    /// [`Self::authenticate_user`], with all that is stored of them.
+    pub async fn sign_in(&self, credential: Option<&str>) -> Result<(User, UserRecord), Refused> {
         match self.token_user(credential).await {
-            Ok(user) => {
+            Ok((user, record)) => {
                 let now = self.now().wall;
                 self.inner.doors.seen().users.insert(user.id, now);
-                Ok(user)
+                Ok((user, record))
             }
             Err(refused) => Err(self.turned_away("grpc", refused).await),
         }
@@ -166,6 +170,27 @@ impl Broker {
         refused
     }
 
+    /// Says in the log that an agent was refused what its key does not allow.
+    pub async fn refuse_agent(&self, agent: &Agent, call: &str, refused: Refused) -> Refused {
+        let door = door_of(agent.claims.transport);
+        self.inner.count.refused(door, refused.code.as_str());
+        if self.inner.doors.gets_entry(door, refused.code, self.now().wall) {
+            let entry = entries::by_agent(Action::DOOR_REFUSED, agent).detail("call", call);
+            return self.refuse(entry, refused).await;
+        }
+        refused
+    }
+
+    /// Notes in the log that an agent was refused. Never waits.
+    pub(super) fn note_refused(&self, agent: &Agent, refused: &Refused) {
+        let door = door_of(agent.claims.transport);
+        self.inner.count.refused(door, refused.code.as_str());
+        if self.inner.doors.gets_entry(door, refused.code, self.now().wall) {
+            let entry = entries::by_agent(Action::DOOR_REFUSED, agent);
+            self.inner.doors.note(refusal(entry, refused));
+        }
+    }
+
     /// Notes in the log that an agent went away while it waited; its ask stays. Never waits.
     pub fn note_disconnect(&self, agent: &Agent, approval: ApprovalId) {
         self.inner
@@ -175,8 +200,58 @@ impl Broker {
 
     /// Whether an agent that was let in earlier would still be.
     pub async fn still_valid(&self, agent: &Agent) -> Result<(), Refused> {
-        let agent = agent.clone();
-        self.look("still_valid", move |reader| live_agent(reader, &agent)).await
+        self.refreshed(agent).await.map(drop)
+    }
+
+    /// An agent that was let in earlier, with what its key may do by now; refused where its key
+    /// would not be let in any more.
+    pub async fn refreshed(&self, agent: &Agent) -> Result<Agent, Refused> {
+        let (agent, now) = (agent.clone(), self.now().wall);
+        self.look("refreshed", move |reader| {
+            if live_agent_at(reader, &agent, now)?.revision == agent.revision {
+                return Ok(agent);
+            }
+            let found = reader.key(agent.key)?.ok_or_else(|| unknown(TokenKind::Mcp))?;
+            Ok(agent_of(found, agent.claims))
+        })
+        .await
+    }
+
+    /// Writes what the doors noted and what keys have used. `stops`: nothing comes after it.
+    pub(super) async fn write_notes(&self, stops: bool) -> Result<(), Refused> {
+        let _turn = self.inner.limits.turn().await;
+        let notes = Arc::new(self.inner.doors.take());
+        let used = Arc::new(self.inner.limits.take(stops, &self.now()));
+        if notes.is_empty() && used.is_empty() {
+            return Ok(());
+        }
+        let subject = entries::by_system(Action::DOOR_REFUSED);
+        let work = (Arc::clone(&notes), Arc::clone(&used));
+        let written = self.run_essential("write_notes", subject, move |tx| {
+            work.0.write(tx)?;
+            work.1.write(tx)
+        });
+        let written = written.await;
+        if written.is_ok() {
+            self.inner.limits.written(&used);
+        } else {
+            self.inner.doors.give_back(&notes);
+            self.inner.limits.give_back(&used);
+        }
+        written
+    }
+
+    /// Has the calls look again that wait for keys whose time is up.
+    pub(super) async fn wake_expired(&self) -> Result<(), Refused> {
+        if self.calls_waiting() == 0 {
+            return Ok(());
+        }
+        let now = self.now().wall;
+        let waiting = self.look("wake_expired", move |r| Ok(r.pending_of_expired_keys(now)?));
+        for approval in waiting.await? {
+            self.inner.wakes.nudge(approval);
+        }
+        Ok(())
     }
 
     async fn key_agent(
@@ -188,34 +263,27 @@ impl Broker {
         let token = credential_of(TokenKind::Mcp, credential)?;
         let id = token.id().to_owned();
         let found = self.look("key_by_token", move |reader| Ok(reader.key_by_token(&id)?)).await?;
-        let (view, hash) = found.ok_or_else(|| unknown(TokenKind::Mcp))?;
+        let (found, hash) = found.ok_or_else(|| unknown(TokenKind::Mcp))?;
         self.check_token(&token, &hash)?;
-        if !view.key.enabled {
-            return Err(key_disabled(view.key.name.as_str()));
-        }
-        if project.is_some_and(|project| project != view.project_name) {
+        let standing = KeyStanding {
+            generation: found.key.generation,
+            revision: found.key.revision,
+            enabled: found.key.enabled,
+            expires_at: found.key.settings.expires_at,
+            archived: found.archived,
+        };
+        check_standing(&standing, found.key.name.as_str(), &found.project_name, self.now().wall)?;
+        if project.is_some_and(|project| project != found.project_name) {
             return Err(Refused::new(
                 Code::WrongProject,
                 "the key belongs to another project than the one in the address",
                 "Use the address /mcp, or a key of that project.",
             ));
         }
-        Ok(Agent {
-            key: view.key.id,
-            generation: view.key.generation,
-            revision: view.key.revision,
-            name: view.key.name,
-            project: view.key.project,
-            project_name: view.project_name,
-            owner: view.key.owner,
-            owner_name: view.owner_name,
-            scopes: view.key.scopes,
-            settings: view.key.settings,
-            claims,
-        })
+        Ok(agent_of(found, claims))
     }
 
-    async fn token_user(&self, credential: Option<&str>) -> Result<User, Refused> {
+    async fn token_user(&self, credential: Option<&str>) -> Result<(User, UserRecord), Refused> {
         let token = credential_of(TokenKind::User, credential)?;
         let id = token.id().to_owned();
         let found =
@@ -225,13 +293,14 @@ impl Broker {
         if !record.enabled {
             return Err(user_disabled(record.name.as_str()));
         }
-        Ok(User {
+        let user = User {
             id: record.id,
             name: record.name.to_string(),
             roles: record.roles,
-            reach: vouchsafe_core::caller::Reach::Everywhere,
+            reach: record.reach(&Role::ALL),
             token: token.id().to_owned(),
-        })
+        };
+        Ok((user, record))
     }
 
     fn check_token(&self, token: &Token, hash: &TokenHash) -> Result<(), Refused> {
@@ -252,16 +321,22 @@ impl Broker {
 }
 
 /// The key still stands as it was when the agent was let in.
-pub(super) fn live_agent(reader: &Reader<'_>, agent: &Agent) -> Result<(), Stop> {
-    let standing = reader.key_standing(agent.key)?;
-    let (generation, enabled) = standing.ok_or_else(|| unknown(TokenKind::Mcp))?;
-    if generation != agent.generation {
+pub(super) fn live_agent(tx: &Tx<'_>, agent: &Agent) -> Result<(), Stop> {
+    live_agent_at(tx, agent, tx.now().wall).map(drop)
+}
+
+/// [`live_agent`], at a time that is given.
+pub(super) fn live_agent_at(
+    reader: &Reader<'_>,
+    agent: &Agent,
+    now: UnixTime,
+) -> Result<KeyStanding, Stop> {
+    let standing = reader.key_standing(agent.key)?.ok_or_else(|| unknown(TokenKind::Mcp))?;
+    if standing.generation != agent.generation {
         return Err(unknown(TokenKind::Mcp).into());
     }
-    if !enabled {
-        return Err(key_disabled(agent.name.as_str()).into());
-    }
-    Ok(())
+    check_standing(&standing, agent.name.as_str(), &agent.project_name, now)?;
+    Ok(standing)
 }
 
 /// The user still stands as they were when they were let in.
@@ -310,12 +385,58 @@ fn unknown(kind: TokenKind) -> Refused {
     Refused::new(Code::Unauthenticated, message, how_to_sign_in(kind))
 }
 
-fn key_disabled(name: &str) -> Refused {
-    Refused::new(
-        Code::KeyDisabled,
-        format!("the key `{name}` is disabled"),
-        format!("An operator enables it with `vouchsafe keys enable {name}`."),
-    )
+/// Refuses a key that is there and opens nothing.
+fn check_standing(
+    standing: &KeyStanding,
+    name: &str,
+    project: &str,
+    now: UnixTime,
+) -> Result<(), Refused> {
+    if !standing.enabled {
+        return Err(Refused::new(
+            Code::KeyDisabled,
+            format!("the key `{name}` is disabled"),
+            format!("An operator enables it with `vouchsafe keys enable {name}`."),
+        ));
+    }
+    if let Some(at) = standing.expires_at.filter(|at| *at <= now) {
+        return Err(Refused::new(
+            Code::KeyExpired,
+            format!("the key `{name}` expired at {at}"),
+            format!(
+                "An operator gives it more time with `vouchsafe keys update {name} --expires ..`."
+            ),
+        ));
+    }
+    if standing.archived {
+        return Err(project_archived(project));
+    }
+    Ok(())
+}
+
+fn agent_of(found: KeyRecord, claims: Claims) -> Agent {
+    let KeyRecord { key, project_name, owner_name, archived: _ } = found;
+    Agent {
+        key: key.id,
+        generation: key.generation,
+        revision: key.revision,
+        name: key.name,
+        project: key.project,
+        project_name,
+        owner: key.owner,
+        owner_name,
+        scopes: key.scopes,
+        settings: key.settings,
+        claims,
+    }
+}
+
+/// The door that an agent came in by.
+const fn door_of(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Http => "http",
+        Transport::Stdio => "stdio",
+    }
 }
 
 fn user_disabled(name: &str) -> Refused {

@@ -4,12 +4,12 @@ use vouchsafe_core::approval::{Approval, Pending};
 use vouchsafe_core::audit::{Action, Entry};
 use vouchsafe_core::caller::{Reach, User};
 use vouchsafe_core::id::{ApprovalId, KeyId, ProjectId};
-use vouchsafe_core::project::{DEFAULT_PROJECT, Project};
 use vouchsafe_core::stop::{self, Stopped};
 use vouchsafe_core::text::{REASON_CHARS_MAX, echo, escape_untrusted, visible_chars};
 
 use super::asks::save_settled;
 use super::doors::live_user;
+use super::setup::project_or_default;
 use super::{Broker, Code, Refused, Resumed, Stop, StopOf, StopView, StoppedLeases, entries};
 use crate::store::{Reader, Tx};
 
@@ -227,48 +227,16 @@ fn turn(tx: &mut Tx<'_>, pending: Pending, touched: &mut Touched) -> Result<(), 
 fn resolve(reader: &Reader<'_>, user: &User, what: &StopOf) -> Result<Stopped, Stop> {
     match what {
         StopOf::All => Ok(Stopped::All),
-        StopOf::Project(name) => Ok(Stopped::Project(project_for(reader, user, Some(name))?.id)),
+        StopOf::Project(name) => {
+            Ok(Stopped::Project(project_or_default(reader, user, Some(name))?.id))
+        }
         StopOf::Key { project, name } => {
-            let project = project_for(reader, user, project.as_deref())?;
+            let project = project_or_default(reader, user, project.as_deref())?;
             let key = reader.key_named(project.id, name)?;
             let key = key.ok_or_else(|| super::keys::not_found(name))?;
             Ok(Stopped::Key(key.key.id))
         }
     }
-}
-
-/// The project of that name, or the default one, where the user reaches it: what they do not reach
-/// is not there for them.
-pub(super) fn project_for(
-    reader: &Reader<'_>,
-    user: &User,
-    name: Option<&str>,
-) -> Result<Project, Stop> {
-    let name = name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_PROJECT);
-    match reader.project_named(name)? {
-        Some(project) if user.reach.covers(project.id) => Ok(project),
-        Some(_) | None => Err(no_project(name).into()),
-    }
-}
-
-/// [`project_for`], where a project is named; none where none is.
-pub(super) fn project_filter(
-    reader: &Reader<'_>,
-    user: &User,
-    name: Option<&str>,
-) -> Result<Option<Project>, Stop> {
-    match name.filter(|name| !name.is_empty()) {
-        None => Ok(None),
-        Some(name) => project_for(reader, user, Some(name)).map(Some),
-    }
-}
-
-pub(super) fn no_project(name: &str) -> Refused {
-    Refused::new(
-        Code::ProjectNotFound,
-        format!("there is no project `{}`", echo(name, 40)),
-        "Leave `--project` out for the default one.",
-    )
 }
 
 fn check_everywhere(user: &User, what: &StopOf) -> Result<(), Refused> {

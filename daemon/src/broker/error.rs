@@ -1,6 +1,10 @@
 //! What a caller is told when a command is not carried out.
 
 use std::fmt;
+use std::time::Duration;
+
+use vouchsafe_core::caller::Agent;
+use vouchsafe_core::key::Scope;
 
 /// A command that was not carried out: what happened and why, and what to do next.
 ///
@@ -15,6 +19,8 @@ pub struct Refused {
     pub message: String,
     /// What to do next, a sentence; empty where there is nothing to do.
     pub next: String,
+    /// After how long it may go better, in whole seconds; none: time does not help, or nobody knows.
+    pub retry_after: Option<Duration>,
 }
 
 /// What kind of answer a code is; each door maps it to its own protocol's.
@@ -183,7 +189,7 @@ impl fmt::Display for Code {
 impl Refused {
     /// A refusal of this code.
     pub fn new(code: Code, message: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { code, message: message.into(), next: next.into() }
+        Self { code, message: message.into(), next: next.into(), retry_after: None }
     }
 
     /// Our own fault; the cause goes to the daemon's log and nowhere else.
@@ -199,4 +205,32 @@ impl Refused {
     pub fn invalid(message: impl Into<String>, next: impl Into<String>) -> Self {
         Self::new(Code::InvalidArgument, message, next)
     }
+
+    /// The same, with after how long it may go better.
+    #[must_use]
+    pub fn retry_after(self, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..self }
+    }
+}
+
+/// What an agent is told whose key lacks a scope, the same at every door.
+pub fn scope_needed(agent: &Agent, scope: Scope) -> Refused {
+    let name = &agent.name;
+    Refused::new(
+        Code::ScopeNeeded,
+        format!("this needs the scope {scope}; the key `{name}` has {}", agent.scopes.words()),
+        format!("An operator can add it with `vouchsafe keys update {name} --scopes ..`."),
+    )
+}
+
+/// What an agent is told whose key has a list of tools that this one is not on.
+pub fn tool_not_allowed(agent: &Agent, tool: &str) -> Refused {
+    let (name, tools) = (&agent.name, &agent.settings.tools);
+    Refused::new(
+        Code::ToolNotAllowed,
+        format!("the key `{name}` may not use the tool {tool}; it may use {tools}"),
+        format!(
+            "An operator can change that with `vouchsafe keys update {name} --allow-tools ..`."
+        ),
+    )
 }

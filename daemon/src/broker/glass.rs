@@ -22,12 +22,13 @@ use vouchsafe_core::time::format_duration;
 
 use super::asks::refused_by_rules;
 use super::doors::live_user;
-use super::emergency::{check_not_stopped, no_project};
+use super::emergency::check_not_stopped;
+use super::setup::no_project;
 use super::{
-    BrokenGlass, Broker, Code, GlassCommand, KeyView, Refused, SecretRecord, Stop, entries, random,
+    BrokenGlass, Broker, Code, GlassCommand, Refused, SecretRecord, Stop, entries, random,
 };
 use crate::policy_files::Loaded;
-use crate::store::{Reader, Tx};
+use crate::store::{KeyRecord, Reader, Tx};
 
 /// Visible characters that the reason has at least.
 const REASON_LENGTH_MIN: usize = 10;
@@ -44,7 +45,7 @@ struct Ids {
 struct Allowed {
     project: Project,
     rule: Rule,
-    key: KeyView,
+    key: KeyRecord,
     secret: SecretRecord,
     people: Directory,
 }
@@ -245,7 +246,7 @@ fn opened(tx: &Tx<'_>, user: &User, command: &GlassCommand, allowed: &Allowed, i
 }
 
 /// The key that is to have the lease, if it could use it.
-fn able_key(tx: &Tx<'_>, project: &Project, command: &GlassCommand) -> Result<KeyView, Stop> {
+fn able_key(tx: &Tx<'_>, project: &Project, command: &GlassCommand) -> Result<KeyRecord, Stop> {
     let key = tx.key_named(project.id, &command.key)?;
     let view = key.ok_or_else(|| super::keys::not_found(&command.key))?;
     let name = &view.key.name;

@@ -7,9 +7,9 @@ use vouchsafe_core::lease::{Active, Ending, Lease};
 use vouchsafe_core::text::{echo, visible_chars};
 
 use super::doors::live_user;
-use super::emergency::{project_filter, project_for};
 use super::paging::newest_first;
 use super::sessions::{Sessions, end_sessions};
+use super::setup::{project_named, project_or_default};
 use super::{
     Broker, Code, LeaseFilter, LeaseStatus, Page, Paged, Refused, Revoked, Stop, Which, entries,
 };
@@ -27,7 +27,7 @@ impl Broker {
         self.look("list_leases", move |reader| {
             live_user(reader, &user)?;
             let rows = RowFilter {
-                project: project_filter(reader, &user, filter.project.as_deref())?.map(|p| p.id),
+                project: project_named(reader, &user, filter.project.as_deref())?.map(|p| p.id),
                 key_name: filter.key.clone(),
                 since: filter.since,
             };
@@ -36,8 +36,8 @@ impl Broker {
                 |before, limit| Ok(reader.leases_before(&rows, before, limit)?),
                 |lease| Before { at: lease.terms().issued_at, id: lease.terms().id.to_string() },
                 |lease| {
-                    let seen = user.reach.covers(lease.terms().project);
-                    Ok((seen && wanted(&filter, &lease)).then_some(lease))
+                    let covered = user.reach.covers(lease.terms().project);
+                    Ok((covered && wanted(&filter, &lease)).then_some(lease))
                 },
             )
         })
@@ -49,12 +49,7 @@ impl Broker {
         let (user, id) = (user.clone(), id.to_owned());
         self.look("show_lease", move |reader| {
             live_user(reader, &user)?;
-            let lease = find_lease(reader, &id)?;
-            if user.reach.covers(lease.terms().project) {
-                Ok(lease)
-            } else {
-                Err(not_found(&id).into())
-            }
+            find_covered(reader, &user, &id)
         })
         .await
     }
@@ -121,6 +116,12 @@ pub(super) fn find_lease(reader: &Reader<'_>, typed: &str) -> Result<Lease, Stop
     }
 }
 
+/// [`find_lease`], for a person: what their reach does not cover is not there.
+fn find_covered(reader: &Reader<'_>, user: &User, typed: &str) -> Result<Lease, Stop> {
+    let lease = find_lease(reader, typed)?;
+    if user.reach.covers(lease.terms().project) { Ok(lease) } else { Err(not_found(typed).into()) }
+}
+
 pub(super) fn not_found(typed: &str) -> Refused {
     Refused::new(
         Code::LeaseNotFound,
@@ -156,7 +157,7 @@ fn meant<'a>(
             .into()),
         };
     }
-    let project = project_for(reader, user, project)?;
+    let project = project_or_default(reader, user, project)?;
     let (leases, behind) = match which {
         Which::Key(name) => {
             let key = reader.key_named(project.id, name)?;

@@ -13,7 +13,7 @@ use vouchsafe_core::resource::{Operation, Resource};
 
 use super::asks::save_settled;
 use super::doors::live_user;
-use super::setup::project_or_default;
+use super::setup::{default_project, project_or_default};
 use super::{
     Broker, Checked, Explained, ExplainedMatch, Refused, Reloaded, ShownPolicy, Stop, Tested,
     entries,
@@ -82,7 +82,7 @@ impl Broker {
         let user = user.clone();
         self.look("explain_policy", move |reader| {
             live_user(reader, &user)?;
-            let project = project_or_default(reader, project.as_deref())?;
+            let project = project_or_default(reader, &user, project.as_deref())?;
             match key.as_deref().filter(|key| !key.is_empty()) {
                 Some(key) if reader.key_named(project.id, key)?.is_none() => {
                     Err(super::keys::not_found(key).into())
@@ -219,7 +219,7 @@ impl Broker {
 }
 
 fn default_people(reader: &crate::store::Reader<'_>) -> Result<Directory, Stop> {
-    let project = super::setup::project_or_default(reader, None)?;
+    let project = default_project(reader)?;
     Ok(reader.directory(project.id)?)
 }
 

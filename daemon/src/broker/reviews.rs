@@ -8,8 +8,8 @@ use vouchsafe_core::review::{Finding, Review, ReviewError};
 use vouchsafe_core::text::{REASON_CHARS_MAX, echo, escape_untrusted, visible_chars};
 
 use super::doors::live_user;
-use super::emergency::project_filter;
 use super::leases::revoke;
+use super::setup::project_named;
 use super::{Broker, Code, Refused, Stop, entries};
 use crate::store::{Reader, Tx};
 
@@ -27,7 +27,7 @@ impl Broker {
         let user = user.clone();
         self.look("list_reviews", move |reader| {
             live_user(reader, &user)?;
-            let project = project_filter(reader, &user, project.as_deref())?.map(|p| p.id);
+            let project = project_named(reader, &user, project.as_deref())?.map(|p| p.id);
             let mut reviews = reader.reviews(project, open, LIST_MAX)?;
             reviews.retain(|review| user.reach.covers(review.opened().project));
             Ok(reviews)

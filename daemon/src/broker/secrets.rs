@@ -14,7 +14,7 @@ use super::asks::save_settled;
 use super::doors::live_user;
 use super::leases::revoke;
 use super::paging::by_name;
-use super::setup::project_or_default;
+use super::setup::{project_in_use, project_or_default};
 use super::{
     Broker, Code, Page, Paged, PutSecret, Refused, SecretRecord, Stop, VersionRecord, entries,
     random,
@@ -35,7 +35,7 @@ impl Broker {
         let user = user.clone();
         self.look("list_secrets", move |reader| {
             live_user(reader, &user)?;
-            let project = project_or_default(reader, project.as_deref())?;
+            let project = project_or_default(reader, &user, project.as_deref())?;
             by_name(
                 &page,
                 |after, limit| Ok(reader.secrets_after(project.id, after, limit)?),
@@ -59,7 +59,7 @@ impl Broker {
         let (user, path) = (user.clone(), path.to_owned());
         self.look("show_secret", move |reader| {
             live_user(reader, &user)?;
-            Ok(find(reader, project.as_deref(), &path)?.1)
+            Ok(find(reader, &user, project.as_deref(), &path)?.1)
         })
         .await
     }
@@ -74,7 +74,7 @@ impl Broker {
         let (user, path) = (user.clone(), path.to_owned());
         self.look("list_secret_versions", move |reader| {
             live_user(reader, &user)?;
-            let (_, secret) = find(reader, project.as_deref(), &path)?;
+            let (_, secret) = find(reader, &user, project.as_deref(), &path)?;
             Ok(reader.secret_versions(&secret)?)
         })
         .await
@@ -124,7 +124,7 @@ fn store_value(
     put: &PutSecret,
     id: SecretId,
 ) -> Result<SecretRecord, Stop> {
-    let project = project_or_default(tx, put.project.as_deref())?;
+    let project = project_in_use(tx, user, put.project.as_deref())?;
     let path = parse_path(&put.path)?;
     check_description(put.description.as_deref())?;
     let now = tx.now().wall;
@@ -172,7 +172,7 @@ fn delete(
     path: &str,
     reason: &str,
 ) -> Result<(u32, Vec<Approval>), Stop> {
-    let (project, mut secret) = find(tx, project, path)?;
+    let (project, mut secret) = find(tx, user, project, path)?;
     secret.deleted_at = Some(tx.now().wall);
     tx.save_secret(&secret)?;
     let entry = entries::by_user(Action::SECRET_DELETED, user).project(project.name.as_str());
@@ -198,10 +198,11 @@ fn delete(
 
 fn find(
     reader: &Reader<'_>,
+    user: &User,
     project: Option<&str>,
     path: &str,
 ) -> Result<(Project, SecretRecord), Stop> {
-    let project = project_or_default(reader, project)?;
+    let project = project_or_default(reader, user, project)?;
     let path = parse_path(path)?;
     match reader.secret_at(project.id, &path)? {
         Some(secret) => Ok((project, secret)),

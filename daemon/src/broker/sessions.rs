@@ -9,7 +9,7 @@ use vouchsafe_core::resource::Pattern;
 use vouchsafe_core::text::escape_untrusted;
 
 use super::doors::live_user;
-use super::emergency::project_filter;
+use super::setup::project_named;
 use super::{Broker, Refused, SessionView, Stop, entries};
 use crate::store::{Reader, Tx};
 
@@ -40,7 +40,7 @@ impl Broker {
         let (user, now, loaded) = (user.clone(), self.now(), self.inner.policy.current());
         self.look("list_sessions", move |reader| {
             live_user(reader, &user)?;
-            let project = project_filter(reader, &user, project.as_deref())?.map(|p| p.id);
+            let project = project_named(reader, &user, project.as_deref())?.map(|p| p.id);
             let open = reader.sessions_open(project, None, None)?.into_iter();
             let views = open
                 .filter(|(session, name)| {

@@ -1,7 +1,7 @@
 //! What a new home begins with, and the project that commands are about.
 
 use vouchsafe_core::audit::Action;
-use vouchsafe_core::caller::{Role, UserRecord};
+use vouchsafe_core::caller::{Reach, Role, User, UserRecord};
 use vouchsafe_core::id::{ProjectId, SecretId, UserId};
 use vouchsafe_core::secret::SecretBytes;
 use vouchsafe_core::text::echo;
@@ -108,29 +108,76 @@ pub(super) fn new_token(kind: TokenKind) -> Result<Token, Refused> {
     Ok(Token::from_random(kind, random()?, random()?))
 }
 
-/// The project of that name; none where none is named.
+/// The project of that name, where the user's reach covers it; none where none is named.
 pub(super) fn project_named(
     reader: &Reader<'_>,
+    user: &User,
     name: Option<&str>,
 ) -> Result<Option<Project>, Stop> {
     match name.filter(|name| !name.is_empty()) {
         None => Ok(None),
-        Some(name) => project_or_default(reader, Some(name)).map(Some),
+        Some(name) => covered(reader, user, name).map(Some),
     }
 }
 
-/// The project of that name, or the default one.
-pub(super) fn project_or_default(reader: &Reader<'_>, name: Option<&str>) -> Result<Project, Stop> {
-    let name = name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_PROJECT);
-    match reader.project_named(name)? {
-        Some(project) => Ok(project),
-        None => Err(Refused::new(
-            Code::ProjectNotFound,
-            format!("there is no project `{}`", echo(name, 40)),
-            "Leave `--project` out for the default one.",
-        )
-        .into()),
+/// The project of that name, where the user's reach covers it. Where none is named: the default
+/// one, or the only one that their reach covers.
+pub(super) fn project_or_default(
+    reader: &Reader<'_>,
+    user: &User,
+    name: Option<&str>,
+) -> Result<Project, Stop> {
+    match (name.filter(|name| !name.is_empty()), &user.reach) {
+        (Some(name), _) => covered(reader, user, name),
+        (None, Reach::Projects(projects)) if projects.len() == 1 => {
+            let only =
+                projects.iter().next().map(|project| reader.project(*project)).transpose()?;
+            only.flatten().ok_or_else(|| no_project(DEFAULT_PROJECT).into())
+        }
+        (None, _) => covered(reader, user, DEFAULT_PROJECT),
     }
+}
+
+/// [`project_or_default`], for what puts something into the project: it must be in use.
+pub(super) fn project_in_use(
+    reader: &Reader<'_>,
+    user: &User,
+    name: Option<&str>,
+) -> Result<Project, Stop> {
+    let project = project_or_default(reader, user, name)?;
+    if project.archived_at.is_some() {
+        return Err(project_archived(project.name.as_str()).into());
+    }
+    Ok(project)
+}
+
+/// The default project, for what the daemon does by itself.
+pub(super) fn default_project(reader: &Reader<'_>) -> Result<Project, Stop> {
+    Ok(reader.project_named(DEFAULT_PROJECT)?.ok_or_else(|| no_project(DEFAULT_PROJECT))?)
+}
+
+/// What is told of a project that is not in use.
+pub(super) fn project_archived(name: &str) -> Refused {
+    Refused::new(
+        Code::ProjectArchived,
+        format!("the project `{name}` is archived"),
+        format!("An operator takes it back into use with `vouchsafe projects restore {name}`."),
+    )
+}
+
+/// A project that is there. What is out of reach looks as if it were not.
+fn covered(reader: &Reader<'_>, user: &User, name: &str) -> Result<Project, Stop> {
+    let found = reader.project_named(name)?;
+    let found = found.filter(|project| user.reach.covers(project.id));
+    Ok(found.ok_or_else(|| no_project(name))?)
+}
+
+pub(super) fn no_project(name: &str) -> Refused {
+    Refused::new(
+        Code::ProjectNotFound,
+        format!("there is no project `{}`", echo(name, 40)),
+        "`vouchsafe projects list` shows which there are.",
+    )
 }
 
 fn invalid(error: impl std::fmt::Display) -> Refused {

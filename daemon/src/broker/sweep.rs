@@ -1,6 +1,6 @@
 //! What happens by itself: things whose time is up end, and what the doors noted is written.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use vouchsafe_core::approval::{Approval, Notice, Pending};
@@ -32,7 +32,8 @@ impl Broker {
     /// One step of the sweep: ends what is due, reminds people of what waits, and writes what the doors noted. May be run at any
     /// time and any number of times. Answers whether there is more to do at once.
     pub async fn sweep(&self) -> Result<bool, Refused> {
-        self.write_notes().await?;
+        self.write_notes(false).await?;
+        self.wake_expired().await?;
         self.watch_clock().await?;
         let now = self.now();
         let due = self
@@ -86,7 +87,7 @@ impl Broker {
     pub async fn close(&self) {
         self.drain();
         let entry = entries::by_system(Action::DAEMON_STOPPED);
-        let notes = self.write_notes().await;
+        let notes = self.write_notes(true).await;
         let stopped = self.run("note_stop", entry.clone(), move |tx| {
             tx.append(&entry)?;
             Ok(())
@@ -100,20 +101,6 @@ impl Broker {
     /// Waits until the store fails for good, and says why.
     pub async fn failed(&self) -> String {
         self.inner.store.failed().await
-    }
-
-    async fn write_notes(&self) -> Result<(), Refused> {
-        let notes = Arc::new(self.inner.doors.take());
-        if notes.is_empty() {
-            return Ok(());
-        }
-        let subject = entries::by_system(Action::DOOR_REFUSED);
-        let work = Arc::clone(&notes);
-        let written = self.run_essential("write_notes", subject, move |tx| work.write(tx)).await;
-        if written.is_err() {
-            self.inner.doors.give_back(&notes);
-        }
-        written
     }
 
     /// Says in the log that the wall clock moved by itself: it is what people read times by, and

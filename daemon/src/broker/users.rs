@@ -1,14 +1,17 @@
 //! People: who they are and what they may do.
 
 use vouchsafe_core::audit::{Action, Entry};
-use vouchsafe_core::caller::{Role, Roles, User, UserName, UserRecord, check_group_name};
+use vouchsafe_core::caller::{
+    ProjectRoles, Role, Roles, User, UserName, UserRecord, check_group_name,
+};
 use vouchsafe_core::id::UserId;
+use vouchsafe_core::project::Project;
 use vouchsafe_core::text::{echo, escape_untrusted};
 use vouchsafe_core::token::{Token, TokenKind};
 
 use super::doors::live_user;
 use super::paging::by_name;
-use super::setup::new_token;
+use super::setup::{new_token, project_named};
 use super::{Broker, Code, Page, Paged, Refused, Stop, entries, random};
 use crate::store::{Reader, Tx};
 
@@ -16,13 +19,15 @@ use crate::store::{Reader, Tx};
 const GROUPS_MAX: usize = 50;
 
 impl Broker {
-    /// A new user. Their token is in the answer and nowhere else.
+    /// A new user, whose roles hold in this project, or without one in all. Their token is in the
+    /// answer and nowhere else.
     pub async fn create_user(
         &self,
         user: &User,
         name: &str,
         roles: Roles,
         groups: Vec<String>,
+        project: Option<String>,
     ) -> Result<(UserRecord, Token), Refused> {
         let token = new_token(TokenKind::User)?;
         let hash = self.token_hash(&token);
@@ -44,16 +49,18 @@ impl Broker {
                     )
                     .into());
                 }
-                let record = UserRecord {
+                let mut record = UserRecord {
                     id,
                     name,
-                    roles,
+                    roles: Roles::NONE,
                     project_roles: Vec::new(),
                     groups: sorted_groups(&groups)?,
                     enabled: true,
                     created_at: tx.now().wall,
                     last_used_at: None,
                 };
+                let project = project_named(tx, &user, project.as_deref())?;
+                set_roles(&mut record, project.as_ref(), roles);
                 tx.insert_user(&record, &hash)?;
                 tx.append(&about(entries::by_user(Action::USER_CREATED, &user), &record))?;
                 Ok(record)
@@ -87,20 +94,24 @@ impl Broker {
         .await
     }
 
-    /// Replaces a user's roles or groups, or both.
+    /// Replaces a user's roles in this project, or without one those that hold in all; or their
+    /// groups; or both.
     pub async fn update_user(
         &self,
         user: &User,
         name: &str,
         roles: Option<Roles>,
         groups: Option<Vec<String>>,
+        project: Option<String>,
     ) -> Result<UserRecord, Refused> {
+        let by = user.clone();
         self.change_user(Action::USER_UPDATED, user, name, String::new(), move |tx, record| {
+            let project = project_named(tx, &by, project.as_deref())?;
             if let Some(groups) = &groups {
                 record.groups = sorted_groups(groups)?;
             }
             if let Some(roles) = roles {
-                record.roles = roles;
+                set_roles(record, project.as_ref(), roles);
                 keep_an_admin(tx, record)?;
             }
             Ok(())
@@ -209,7 +220,7 @@ fn find(reader: &Reader<'_>, name: &str) -> Result<UserRecord, Stop> {
     }
 }
 
-/// Nobody may take the last enabled admin away: nobody could make another.
+/// Nobody may take the last enabled admin of everything away: nobody could make another.
 fn keep_an_admin(reader: &Reader<'_>, changed: &UserRecord) -> Result<(), Stop> {
     let is_admin = |record: &UserRecord| record.enabled && record.roles.contains(Role::Admin);
     if is_admin(changed) {
@@ -230,6 +241,20 @@ fn keep_an_admin(reader: &Reader<'_>, changed: &UserRecord) -> Result<(), Stop> 
         "Give somebody else the role first: `vouchsafe users update NAME --roles admin`.",
     )
     .into())
+}
+
+/// Replaces what somebody may do in a project, or in all of them.
+fn set_roles(record: &mut UserRecord, project: Option<&Project>, roles: Roles) {
+    let Some(project) = project else {
+        record.roles = roles;
+        return;
+    };
+    record.project_roles.retain(|there| there.project != project.id);
+    if roles != Roles::NONE {
+        let project_name = project.name.to_string();
+        record.project_roles.push(ProjectRoles { project: project.id, project_name, roles });
+    }
+    record.project_roles.sort_by(|a, b| a.project_name.cmp(&b.project_name));
 }
 
 fn sorted_groups(groups: &[String]) -> Result<Vec<String>, Refused> {
@@ -254,11 +279,21 @@ fn sorted_groups(groups: &[String]) -> Result<Vec<String>, Refused> {
 }
 
 fn about(entry: Entry, record: &UserRecord) -> Entry {
-    let roles: Vec<_> = record.roles.iter().map(Role::as_str).collect();
-    entry
+    let words = |roles: Roles| roles.iter().map(Role::as_str).collect::<Vec<_>>();
+    let entry = entry
         .detail("user", record.name.as_str())
         .detail("user_id", record.id.to_string())
-        .detail("roles", roles)
+        .detail("roles", words(record.roles))
         .detail("groups", record.groups.clone())
-        .detail("enabled", record.enabled)
+        .detail("enabled", record.enabled);
+    if record.project_roles.is_empty() {
+        return entry;
+    }
+    let there = record.project_roles.iter();
+    let there: Vec<_> = there
+        .flat_map(|there| {
+            there.roles.iter().map(|role| format!("{}:{}", there.project_name, role.as_str()))
+        })
+        .collect();
+    entry.detail("project_roles", there)
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use vouchsafe_core::approval::{Approval, Ballot, Pending, Progress, Session, Status};
 use vouchsafe_core::id::LeaseId;
+use vouchsafe_core::key::{Key, KeySettings, Level, Rate, SessionTime, ToolList};
 use vouchsafe_core::lease::Lease;
 use vouchsafe_core::policy::Rule;
+use vouchsafe_core::project::Project;
 use vouchsafe_core::resource::{Operation, Pattern, Resource};
 use vouchsafe_core::review::Review;
 use vouchsafe_core::secret::SecretBytes;
@@ -14,7 +16,7 @@ use vouchsafe_core::text::echo;
 use vouchsafe_core::time::UnixTime;
 
 use crate::policy_files::Loaded;
-pub use crate::store::{KeyView, SecretRecord, StopView, StoredEntry, VersionRecord};
+pub use crate::store::{SecretRecord, StopView, StoredEntry, VersionRecord};
 pub use vouchsafe_core::policy::{CaseResult, PolicyFile, Problem};
 
 /// Asks for one page of a long list.
@@ -341,7 +343,84 @@ pub struct PutSecret {
     pub expected_version: Option<u64>,
 }
 
-/// What went with a key.
+/// A key, what it belongs to, and what it has used.
+#[derive(Clone, Debug)]
+pub struct KeyView {
+    /// The key.
+    pub key: Key,
+    /// Its project's name.
+    pub project_name: String,
+    /// Its owner's name.
+    pub owner_name: String,
+    /// Whether its time is up.
+    pub expired: bool,
+    /// What it has used of its limits.
+    pub usage: KeyUsage,
+}
+
+/// What a key has used of its limits, and what is left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KeyUsage {
+    /// Calls of tools this month (UTC).
+    pub calls: u64,
+    /// How many more it may make this month, its project's limit included; none: not limited.
+    pub calls_left: Option<u64>,
+    /// When the month ends.
+    pub resets_at: UnixTime,
+    /// How many more requests it may make this minute.
+    pub rate_left: u32,
+}
+
+/// A key to be made.
+#[derive(Clone, Debug, Default)]
+pub struct NewKey {
+    /// In this project; none: the default one.
+    pub project: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Scopes and bundles; empty: `mcp:read`.
+    pub scopes: Vec<String>,
+    /// The user who answers for it; none: whoever makes it.
+    pub owner: Option<String>,
+    /// How far it goes.
+    pub settings: KeySettings,
+}
+
+/// What is to be changed about a key; what is not given stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct KeyChange {
+    /// Scopes and bundles; empty: as they are.
+    pub scopes: Vec<String>,
+    /// The user who answers for it.
+    pub owner: Option<String>,
+    /// What a person is asked for.
+    pub level: Option<Level>,
+    /// How long a `session` approval is remembered.
+    pub session: Option<SessionTime>,
+    /// The tools it may use.
+    pub tools: Option<ToolList>,
+    /// Requests in any minute.
+    pub rate: Option<Rate>,
+    /// Calls in a month; `Some(None)`: as many as the project allows.
+    pub monthly: Option<Option<u64>>,
+    /// When its time is up; `Some(None)`: never.
+    pub expires_at: Option<Option<UnixTime>>,
+}
+
+/// A project and what it holds.
+#[derive(Clone, Debug)]
+pub struct ProjectView {
+    /// The project.
+    pub project: Project,
+    /// Calls of tools by its keys this month (UTC).
+    pub calls: u64,
+    /// Its keys.
+    pub keys: u32,
+    /// Its secrets.
+    pub secrets: u64,
+}
+
+/// What went with a key or a project that is out of use.
 #[derive(Clone, Copy, Debug)]
 pub struct DeletedKey {
     /// Its leases that ended.

@@ -47,12 +47,18 @@ impl Wakes {
     }
 
     pub(super) fn wake(&self, id: ApprovalId) {
+        self.nudge(id);
+        // An error means that nobody watches.
+        drop(self.changes.send(id));
+    }
+
+    /// Has the calls that wait for an approval look whether they still may. Nothing has changed
+    /// for anybody else.
+    pub(super) fn nudge(&self, id: ApprovalId) {
         let waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waiter) = waiters.get(&id) {
             waiter.send_replace(());
         }
-        // An error means that nobody watches.
-        drop(self.changes.send(id));
     }
 
     pub(super) fn watch(&self) -> broadcast::Receiver<ApprovalId> {

@@ -9,6 +9,7 @@ mod emergency;
 mod keys;
 mod leases;
 mod policy;
+mod projects;
 mod secrets;
 mod status;
 mod time;
@@ -25,12 +26,13 @@ pub(super) use self::audit::{
 pub(super) use self::emergency::{
     broken_glass, glass_command, resumed, review, stop, stop_of, stopped,
 };
-pub(super) use self::keys::{key, key_with_value};
+pub(super) use self::keys::{key, key_change, key_with_value, new_key};
 pub(super) use self::leases::{lease, lease_filter, session, which};
 pub(super) use self::policy::{checked, explained, policy_files, reloaded, shown_policy, tested};
+pub(super) use self::projects::{archived, monthly, project};
 pub(super) use self::secrets::{put_secret, secret, secret_path, secret_pattern, secret_version};
 pub(super) use self::status::{check_result, status, who_am_i};
-pub(super) use self::users::{roles, user, user_change, user_with_token};
+pub(super) use self::users::{UserChange, roles, user, user_change, user_with_token};
 use crate::broker::{Page, Refused};
 
 /// The longest name, id or page token, in bytes.

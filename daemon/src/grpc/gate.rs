@@ -9,28 +9,56 @@ use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
-use vouchsafe_core::caller::{Role, Roles, User};
+use vouchsafe_core::caller::{Reach, Role, User, UserRecord};
 
 use crate::broker::{Broker, Code, Refused};
 
 /// What a method asks of its caller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Needs {
-    /// To be somebody, with a role or without.
-    SignIn,
-    /// One of these roles; an admin has them all.
+struct Needs {
+    who: Who,
+    about: About,
+}
+
+/// Who may call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Who {
+    /// Whoever is somebody, with a role or without.
+    Anybody,
+    /// Whoever has one of these roles; an admin has them all.
     AnyOf(&'static [Role]),
 }
 
-const ADMINISTER: Needs = Needs::AnyOf(&[Role::Admin]);
-const OPERATE: Needs = Needs::AnyOf(&[Role::Operator]);
-const AUDIT: Needs = Needs::AnyOf(&[Role::Auditor]);
-const VOTE: Needs = Needs::AnyOf(&[Role::Approver]);
-const REVOKE: Needs = Needs::AnyOf(&[Role::Approver, Role::Operator]);
-const REVIEW: Needs = Needs::AnyOf(&[Role::Approver, Role::Auditor]);
-const INSPECT: Needs = Needs::AnyOf(&[Role::Operator, Role::Auditor]);
-const LOOK: Needs = Needs::AnyOf(&[Role::Approver, Role::Operator, Role::Auditor]);
-const ANY_ROLE: Needs = Needs::AnyOf(&Role::ALL);
+/// Where one has to have the role.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum About {
+    /// In one project at least: the call then reaches the projects in which one has it.
+    Projects,
+    /// In all: the call is about what belongs to none.
+    Everything,
+}
+
+impl Needs {
+    const fn any_of(roles: &'static [Role]) -> Self {
+        Self { who: Who::AnyOf(roles), about: About::Projects }
+    }
+
+    const fn of_everything(self) -> Self {
+        Self { about: About::Everything, ..self }
+    }
+}
+
+/// What the rules let somebody do, not their roles.
+const SIGN_IN: Needs = Needs { who: Who::Anybody, about: About::Projects };
+const ADMINISTER: Needs = Needs::any_of(&[Role::Admin]);
+const OPERATE: Needs = Needs::any_of(&[Role::Operator]);
+const AUDIT: Needs = Needs::any_of(&[Role::Auditor]);
+const VOTE: Needs = Needs::any_of(&[Role::Approver]);
+const REVOKE: Needs = Needs::any_of(&[Role::Approver, Role::Operator]);
+const REVIEW: Needs = Needs::any_of(&[Role::Approver, Role::Auditor]);
+const INSPECT: Needs = Needs::any_of(&[Role::Operator, Role::Auditor]);
+const LOOK: Needs = Needs::any_of(&[Role::Approver, Role::Operator, Role::Auditor]);
+const ANY_ROLE: Needs = Needs::any_of(&Role::ALL);
 
 /// Every method of every service. One that is not here is refused.
 const METHODS: &[(&str, Needs)] = &[
@@ -38,12 +66,12 @@ const METHODS: &[(&str, Needs)] = &[
     ("/vouchsafe.v1.Approvals/ShowApproval", LOOK),
     ("/vouchsafe.v1.Approvals/Vote", VOTE),
     ("/vouchsafe.v1.Approvals/WatchApprovals", LOOK),
-    ("/vouchsafe.v1.Audit/ExportAudit", AUDIT),
+    ("/vouchsafe.v1.Audit/ExportAudit", AUDIT.of_everything()),
     ("/vouchsafe.v1.Audit/GroupAudit", AUDIT),
     ("/vouchsafe.v1.Audit/QueryAudit", AUDIT),
-    ("/vouchsafe.v1.Audit/ShowCheckpoint", AUDIT),
+    ("/vouchsafe.v1.Audit/ShowCheckpoint", AUDIT.of_everything()),
     ("/vouchsafe.v1.Audit/TailAudit", AUDIT),
-    ("/vouchsafe.v1.Emergency/BreakGlass", Needs::SignIn),
+    ("/vouchsafe.v1.Emergency/BreakGlass", SIGN_IN),
     ("/vouchsafe.v1.Emergency/ListReviews", LOOK),
     ("/vouchsafe.v1.Emergency/ListStops", ANY_ROLE),
     ("/vouchsafe.v1.Emergency/ResumeLeases", REVOKE),
@@ -61,27 +89,33 @@ const METHODS: &[(&str, Needs)] = &[
     ("/vouchsafe.v1.Leases/ListSessions", LOOK),
     ("/vouchsafe.v1.Leases/RevokeLeases", REVOKE),
     ("/vouchsafe.v1.Leases/ShowLease", LOOK),
-    ("/vouchsafe.v1.Policy/CheckPolicy", LOOK),
+    ("/vouchsafe.v1.Policy/CheckPolicy", LOOK.of_everything()),
     ("/vouchsafe.v1.Policy/ExplainPolicy", LOOK),
-    ("/vouchsafe.v1.Policy/ReloadPolicy", OPERATE),
+    ("/vouchsafe.v1.Policy/ReloadPolicy", OPERATE.of_everything()),
+    ("/vouchsafe.v1.Policy/ReplayPolicy", LOOK),
     ("/vouchsafe.v1.Policy/ShowPolicy", LOOK),
-    ("/vouchsafe.v1.Policy/TestPolicy", LOOK),
+    ("/vouchsafe.v1.Policy/TestPolicy", LOOK.of_everything()),
+    ("/vouchsafe.v1.Projects/ArchiveProject", OPERATE.of_everything()),
+    ("/vouchsafe.v1.Projects/CreateProject", OPERATE.of_everything()),
+    ("/vouchsafe.v1.Projects/ListProjects", ANY_ROLE),
+    ("/vouchsafe.v1.Projects/RestoreProject", OPERATE.of_everything()),
+    ("/vouchsafe.v1.Projects/UpdateProject", OPERATE.of_everything()),
     ("/vouchsafe.v1.Secrets/DeleteSecret", OPERATE),
     ("/vouchsafe.v1.Secrets/ListSecretVersions", INSPECT),
     ("/vouchsafe.v1.Secrets/ListSecrets", INSPECT),
     ("/vouchsafe.v1.Secrets/PutSecret", OPERATE),
     ("/vouchsafe.v1.Secrets/ShowSecret", INSPECT),
-    ("/vouchsafe.v1.Status/RotateRootKey", ADMINISTER),
-    ("/vouchsafe.v1.Status/RunChecks", OPERATE),
+    ("/vouchsafe.v1.Status/RotateRootKey", ADMINISTER.of_everything()),
+    ("/vouchsafe.v1.Status/RunChecks", OPERATE.of_everything()),
     ("/vouchsafe.v1.Status/ShowStatus", ANY_ROLE),
-    ("/vouchsafe.v1.Status/WhoAmI", Needs::SignIn),
-    ("/vouchsafe.v1.Users/CreateUser", ADMINISTER),
-    ("/vouchsafe.v1.Users/DisableUser", ADMINISTER),
-    ("/vouchsafe.v1.Users/EnableUser", ADMINISTER),
-    ("/vouchsafe.v1.Users/IssueToken", ADMINISTER),
-    ("/vouchsafe.v1.Users/ListUsers", INSPECT),
-    ("/vouchsafe.v1.Users/ShowUser", INSPECT),
-    ("/vouchsafe.v1.Users/UpdateUser", ADMINISTER),
+    ("/vouchsafe.v1.Status/WhoAmI", SIGN_IN),
+    ("/vouchsafe.v1.Users/CreateUser", ADMINISTER.of_everything()),
+    ("/vouchsafe.v1.Users/DisableUser", ADMINISTER.of_everything()),
+    ("/vouchsafe.v1.Users/EnableUser", ADMINISTER.of_everything()),
+    ("/vouchsafe.v1.Users/IssueToken", ADMINISTER.of_everything()),
+    ("/vouchsafe.v1.Users/ListUsers", INSPECT.of_everything()),
+    ("/vouchsafe.v1.Users/ShowUser", INSPECT.of_everything()),
+    ("/vouchsafe.v1.Users/UpdateUser", ADMINISTER.of_everything()),
 ];
 
 /// Services that anybody who reaches the socket may call: they tell nothing of anybody's.
@@ -148,14 +182,16 @@ async fn admit(broker: &Broker, request: &mut Request<Body>) -> Result<(), Statu
         return Ok(());
     }
     let needs = needs(&path)?;
-    let user = broker.authenticate_user(bearer(request.headers())).await?;
+    let (user, record) = broker.sign_in(bearer(request.headers())).await?;
     // Nothing behind the gate has a use for the token.
     request.headers_mut().remove(AUTHORIZATION);
-    if let Err(refused) = check(&path, needs, &user) {
-        return Err(broker.refuse_user(&user, &path, refused).await.into());
+    match check(&path, needs, &record) {
+        Ok(reach) => {
+            request.extensions_mut().insert(User { reach, ..user });
+            Ok(())
+        }
+        Err(refused) => Err(broker.refuse_user(&user, &path, refused).await.into()),
     }
-    request.extensions_mut().insert(user);
-    Ok(())
 }
 
 fn needs(path: &str) -> Result<Needs, Status> {
@@ -165,16 +201,29 @@ fn needs(path: &str) -> Result<Needs, Status> {
     })
 }
 
-fn check(path: &str, needs: Needs, user: &User) -> Result<(), Refused> {
-    let roles = match needs {
-        Needs::SignIn => return Ok(()),
-        Needs::AnyOf(roles) if user.roles.allow_any(roles) => return Ok(()),
-        Needs::AnyOf(roles) => roles,
+/// Where somebody may do what a method does, or why they may nowhere.
+fn check(path: &str, needs: Needs, user: &UserRecord) -> Result<Reach, Refused> {
+    let roles = match needs.who {
+        Who::Anybody => return Ok(Reach::Everywhere),
+        Who::AnyOf(roles) => roles,
     };
+    let reach = user.reach(roles);
+    let reaches = match (needs.about, &reach) {
+        (_, Reach::Everywhere) => true,
+        (About::Projects, Reach::Projects(projects)) => !projects.is_empty(),
+        (About::Everything, Reach::Projects(_)) => false,
+    };
+    if reaches {
+        return Ok(reach);
+    }
     let method = path.rsplit('/').next().unwrap_or(path);
     let wanted = either(roles.iter().copied());
+    let place = match needs.about {
+        About::Everything if !user.project_roles.is_empty() => " in all projects",
+        About::Everything | About::Projects => "",
+    };
     let message =
-        format!("{method} needs the role {wanted}, and {} has {}", user.name, own(user.roles));
+        format!("{method} needs the role {wanted}{place}, and {} has {}", user.name, own(user));
     let next = format!("Ask an admin for the role {wanted}, or sign in as somebody who has it.");
     Err(Refused::new(Code::RoleNeeded, message, next))
 }
@@ -184,9 +233,14 @@ fn either(roles: impl Iterator<Item = Role>) -> String {
     join(roles, "or")
 }
 
-/// `approver and auditor`, or that there is none.
-fn own(roles: Roles) -> String {
-    if roles == Roles::NONE { "no role".to_owned() } else { join(roles.iter(), "and") }
+/// `approver and auditor`, `operator in shop`, or that there is none.
+fn own(user: &UserRecord) -> String {
+    let everywhere = Some(join(user.roles.iter(), "and")).filter(|roles| !roles.is_empty());
+    let there = user.project_roles.iter();
+    let there =
+        there.map(|there| format!("{} in {}", join(there.roles.iter(), "and"), there.project_name));
+    let all: Vec<_> = everywhere.into_iter().chain(there).collect();
+    if all.is_empty() { "no role".to_owned() } else { all.join(", ") }
 }
 
 fn join(roles: impl Iterator<Item = Role>, last: &str) -> String {

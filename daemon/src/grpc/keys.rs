@@ -17,10 +17,7 @@ impl Keys for Door {
         request: Request<CreateKeyRequest>,
     ) -> Result<Response<KeyWithValue>, Status> {
         let (by, request) = caller(request)?;
-        let (project, name) = convert::project_and_name(request.project, request.name)?;
-        let scopes = convert::names("scopes", request.scopes)?;
-        let owner = convert::optional("owner", request.owner)?;
-        let (key, value) = self.broker.create_key(&by, project, &name, &scopes, owner).await?;
+        let (key, value) = self.broker.create_key(&by, convert::new_key(request)?).await?;
         Ok(Response::new(convert::key_with_value(&key, &value)))
     }
 
@@ -47,10 +44,8 @@ impl Keys for Door {
         request: Request<UpdateKeyRequest>,
     ) -> Result<Response<Key>, Status> {
         let (by, request) = caller(request)?;
-        let (project, name) = convert::project_and_name(request.project, request.name)?;
-        let scopes = convert::names("scopes", request.scopes)?;
-        let owner = convert::optional("owner", request.owner)?;
-        let key = self.broker.update_key(&by, project, &name, &scopes, owner).await?;
+        let (project, name, change) = convert::key_change(request)?;
+        let key = self.broker.update_key(&by, project, &name, change).await?;
         Ok(Response::new(convert::key(&key)))
     }
 

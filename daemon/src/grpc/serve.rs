@@ -107,6 +107,7 @@ fn router(
         .add_service(service!(keys_server::KeysServer))
         .add_service(service!(leases_server::LeasesServer))
         .add_service(service!(policy_server::PolicyServer))
+        .add_service(service!(projects_server::ProjectsServer))
         .add_service(service!(secrets_server::SecretsServer))
         .add_service(service!(status_server::StatusServer))
         .add_service(service!(users_server::UsersServer));

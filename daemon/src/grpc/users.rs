@@ -19,7 +19,8 @@ impl Users for Door {
         let name = convert::name("name", request.name)?;
         let roles = convert::roles(&request.roles)?;
         let groups = convert::names("groups", request.groups)?;
-        let (user, token) = self.broker.create_user(&by, &name, roles, groups).await?;
+        let project = convert::optional("project", request.project)?;
+        let (user, token) = self.broker.create_user(&by, &name, roles, groups, project).await?;
         Ok(Response::new(convert::user_with_token(&user, &token)))
     }
 
@@ -44,8 +45,8 @@ impl Users for Door {
         request: Request<UpdateUserRequest>,
     ) -> Result<Response<User>, Status> {
         let (by, request) = caller(request)?;
-        let change = convert::user_change(request)?;
-        let user = self.broker.update_user(&by, &change.name, change.roles, change.groups).await?;
+        let convert::UserChange { name, roles, groups, project } = convert::user_change(request)?;
+        let user = self.broker.update_user(&by, &name, roles, groups, project).await?;
         Ok(Response::new(convert::user(&user)))
     }
 

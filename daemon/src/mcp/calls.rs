@@ -3,8 +3,8 @@
 use rmcp::model::{CallToolResponse, JsonObject};
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
+use tokio::sync::OwnedSemaphorePermit;
 use vouchsafe_core::caller::Agent;
-use vouchsafe_core::key::Scope;
 
 use super::Door;
 use super::arguments::Call;
@@ -12,10 +12,11 @@ use super::durable::Made;
 use super::results::{self, Reply, Step};
 use super::tools::Tool;
 use super::wait::Held;
-use crate::broker::{Code, Refused};
+use crate::broker::{Charge, Refused};
 
 impl Door {
-    /// Calls a tool; a refusal is a result, so that the model can do something about it.
+    /// Calls a tool; a refusal is a result, so that the model can do something about it. A call that
+    /// is refused costs nothing.
     pub(super) async fn call(
         &self,
         tool: Tool,
@@ -23,38 +24,59 @@ impl Door {
         agent: &Agent,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let outcome = match self.prepare(tool, arguments, agent) {
-            Ok((call, _place)) => match durable_tool(tool, context) {
-                Some(made) => self.begin(made, call, agent).await,
-                None => self.run(call, agent, context).await.map(Answer::Held),
-            },
-            Err(refused) => Err(refused),
+        let (call, charge, _place) = match self.prepare(tool, arguments, agent).await {
+            Ok(prepared) => prepared,
+            Err(refused) => return self.refuse(tool, &refused),
+        };
+        let outcome = match durable_tool(tool, context) {
+            Some(made) => self.begin(made, call, agent).await,
+            None => self.run(tool, call, agent, context).await.map(Answer::Held),
         };
         let (status, response) = match outcome {
             Ok(Answer::Held(Held::Done(reply))) => respond(reply),
             Ok(Answer::Held(Held::Pending { pending, .. })) => respond(results::pending(&pending)),
             Ok(Answer::Task(task)) => ("task", Ok(task)),
             Ok(Answer::Held(Held::Gone)) => ("gone", Err(gone())),
-            Err(refused) => respond(results::refused(&refused)),
+            Err(refused) => {
+                charge.give_back();
+                return self.refuse(tool, &refused);
+            }
         };
         self.metrics.called(tool.as_str(), status);
         response
     }
 
-    fn prepare(
+    /// The result of a call that was refused.
+    pub(super) fn refuse(
+        &self,
+        tool: Tool,
+        refused: &Refused,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let (status, response) = respond(results::refused(refused));
+        self.metrics.called(tool.as_str(), status);
+        response
+    }
+
+    /// Checks that the agent may make this call now, and counts it.
+    async fn prepare(
         &self,
         tool: Tool,
         arguments: JsonObject,
         agent: &Agent,
-    ) -> Result<(Call, Option<tokio::sync::OwnedSemaphorePermit>), Refused> {
-        if let Some(scope) = tool.scope().filter(|_| !tool.allowed(&agent.scopes)) {
-            return Err(scope_needed(scope));
+    ) -> Result<(Call, Charge, Option<OwnedSemaphorePermit>), Refused> {
+        if let Err(refused) = tool.check(agent) {
+            return Err(self.broker.refuse_agent(agent, tool.as_str(), refused).await);
         }
-        Ok((Call::parse(tool, arguments)?, self.place()?))
+        let (call, place) = (Call::parse(tool, arguments)?, self.place()?);
+        match self.broker.charge(agent).await {
+            Ok(charge) => Ok((call, charge, place)),
+            Err(refused) => Err(self.broker.refuse_agent(agent, tool.as_str(), refused).await),
+        }
     }
 
     async fn run(
         &self,
+        tool: Tool,
         call: Call,
         agent: &Agent,
         context: &RequestContext<RoleServer>,
@@ -65,7 +87,13 @@ impl Door {
             | Call::RequestAccess(_)
             | Call::QueryAudit { .. }
             | Call::AwaitApproval { .. } => {
-                return self.hold(agent, context, || self.ask(&call, agent)).await;
+                let call = &call;
+                let ask = |agent: Agent| async move {
+                    // What it may do can have changed while it waited.
+                    tool.check(&agent)?;
+                    self.ask(call, &agent).await
+                };
+                return self.hold(agent, context, ask).await;
             }
             Call::ListSecrets { pattern, page } => {
                 results::secrets(&broker.list_secrets_for(agent, pattern, page).await?)
@@ -82,7 +110,8 @@ impl Door {
             }
             Call::Whoami => {
                 broker.still_valid(agent).await?;
-                results::whoami(agent, broker.block_for().as_secs())
+                let usage = broker.usage(agent).await?;
+                results::whoami(agent, usage, broker.block_for().as_secs())
             }
         };
         Ok(Held::Done(reply))
@@ -157,12 +186,4 @@ fn respond(reply: Reply) -> (&'static str, Result<CallToolResponse, ErrorData>) 
 /// Nobody is there to read it.
 pub(super) fn gone() -> ErrorData {
     ErrorData::internal_error("the call was cancelled; the approval stays", None)
-}
-
-pub(super) fn scope_needed(scope: Scope) -> Refused {
-    Refused::new(
-        Code::ScopeNeeded,
-        format!("this key does not have the scope {scope}"),
-        "Tell the person you work for: the owner of the key or an admin can change its scopes.",
-    )
 }

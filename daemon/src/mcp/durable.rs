@@ -15,6 +15,7 @@ use vouchsafe_core::id::ApprovalId;
 use vouchsafe_core::lease::Lease;
 
 use super::results::{self, RETRY_MS, Reply, Step, clock};
+use super::tools::Tool;
 use super::{Door, error};
 use crate::broker::{AwaitOutcome, Code, Kind, Plea, Refused};
 
@@ -69,7 +70,7 @@ impl Made {
 impl Door {
     /// Where a task stands, with its result once there is one.
     pub(super) async fn task(&self, agent: &Agent, task: &str) -> Result<GetTaskResult, ErrorData> {
-        let (made, id) = Made::parse(task)?;
+        let (made, id) = self.allowed(agent, task).await?;
         let _place = self.place().map_err(|refused| error(&refused))?;
         let (task, payload) = match self.standing(agent, id).await? {
             AwaitOutcome::Pending(pending) => {
@@ -97,17 +98,30 @@ impl Door {
 
     /// Whether there is such a task, of this agent.
     pub(super) async fn task_exists(&self, agent: &Agent, task: &str) -> Result<(), ErrorData> {
-        let (_made, id) = Made::parse(task)?;
+        let (_made, id) = self.allowed(agent, task).await?;
         self.standing(agent, id).await.map(drop)
     }
 
     /// Takes the ask behind a task back. One that is settled already stays as it is.
     pub(super) async fn withdraw_task(&self, agent: &Agent, task: &str) -> Result<(), ErrorData> {
-        let (_made, id) = Made::parse(task)?;
+        let (_made, id) = self.allowed(agent, task).await?;
         match self.broker.withdraw_approval(agent, &id.to_string()).await {
             Ok(_withdrawn) => Ok(()),
             Err(refused) if refused.code.kind() == Kind::Conflict => Ok(()),
             Err(refused) => Err(task_error(&refused)),
+        }
+    }
+
+    /// Which task is meant, where the agent may use the tool that made it.
+    async fn allowed(&self, agent: &Agent, task: &str) -> Result<(Made, ApprovalId), ErrorData> {
+        let (made, id) = Made::parse(task)?;
+        let tool = match made {
+            Made::Read => Tool::ReadSecret,
+            Made::Access => Tool::RequestAccess,
+        };
+        match tool.check(agent) {
+            Ok(()) => Ok((made, id)),
+            Err(refused) => Err(error(&self.broker.refuse_agent(agent, "tasks", refused).await)),
         }
     }
 

@@ -10,12 +10,12 @@ use rmcp::{ErrorData, RoleServer};
 use serde_json::{Value, json};
 use vouchsafe_core::approval::{Pending, Status};
 use vouchsafe_core::caller::Agent;
-use vouchsafe_core::key::Scope;
 use vouchsafe_core::resource::Resource;
 use vouchsafe_core::text;
 
-use super::calls::{gone, scope_needed};
+use super::calls::gone;
 use super::results::{self, Reply};
+use super::tools::Tool;
 use super::wait::Held;
 use super::{Door, error};
 use crate::broker::{Code, Page, Plea, SecretListing};
@@ -39,7 +39,7 @@ impl Door {
         cursor: String,
     ) -> Result<ListResourcesResult, ErrorData> {
         let mut result = ListResourcesResult::default();
-        if agent.scopes.allow(Scope::SecretsRead) {
+        if Tool::ListSecrets.check(agent).is_ok() {
             let page = Page { size: 0, token: cursor };
             let listed = self.broker.list_secrets_for(agent, None, page).await;
             let listed = listed.map_err(|refused| error(&refused))?;
@@ -62,13 +62,16 @@ impl Door {
                 return Err(not_found(&request.uri));
             }
         };
-        if !agent.scopes.allow(Scope::SecretsRead) {
-            return Err(error(&scope_needed(Scope::SecretsRead)));
+        if let Err(refused) = Tool::ReadSecret.check(agent) {
+            let refused = self.broker.refuse_agent(agent, "resources/read", refused).await;
+            return Err(error(&refused));
         }
         let _place = self.place().map_err(|refused| error(&refused))?;
+        let wanted = &resource;
         let held = self
-            .hold(agent, context, || async {
-                let released = self.broker.read_secret(agent, &resource, Plea::default()).await?;
+            .hold(agent, context, |agent| async move {
+                Tool::ReadSecret.check(&agent)?;
+                let released = self.broker.read_secret(&agent, wanted, Plea::default()).await?;
                 Ok(results::release(released))
             })
             .await;

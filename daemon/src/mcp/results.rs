@@ -14,7 +14,8 @@ use vouchsafe_core::time::UnixTime;
 
 use super::tools::Tool;
 use crate::broker::{
-    Access, AuditRelease, AwaitOutcome, Code, Needs, Paged, Refused, Release, SecretListing,
+    Access, AuditRelease, AwaitOutcome, Code, KeyUsage, Needs, Paged, Refused, Release,
+    SecretListing,
 };
 
 /// After how long it makes sense to ask again, in milliseconds.
@@ -111,12 +112,15 @@ pub(super) fn settled(approval: &Approval) -> Reply {
 
 /// It was refused before anybody was asked.
 pub(super) fn refused(refused: &Refused) -> Reply {
-    let content = json!({
+    let mut content = json!({
         "status": "refused",
         "code": refused.code.as_str(),
         "message": refused.message,
         "next": refused.next,
     });
+    if let (Some(members), Some(wait)) = (content.as_object_mut(), refused.retry_after) {
+        members.insert("retry_after_seconds".to_owned(), wait.as_secs().into());
+    }
     Reply::failed("refused", content)
 }
 
@@ -257,20 +261,39 @@ pub(super) fn released(released: &Lease) -> Reply {
     Reply::done("released", json!({ "status": "released", "lease_id": id }))
 }
 
-/// Who the agent is.
-pub(super) fn whoami(agent: &Agent, wait_seconds: u64) -> Reply {
+/// Who the agent is, how far its key goes, and what is left of that.
+pub(super) fn whoami(agent: &Agent, usage: KeyUsage, wait_seconds: u64) -> Reply {
+    let settings = &agent.settings;
     let scopes: Vec<_> = agent.scopes.iter().map(Scope::as_str).collect();
-    let content = json!({
+    let tools: Vec<_> = Tool::ALL.into_iter().filter(|tool| tool.check(agent).is_ok()).collect();
+    let tools: Vec<_> = tools.into_iter().map(Tool::as_str).collect();
+    let mut limits = json!({
+        "wait_seconds": wait_seconds,
+        "reason_characters": REASON_CHARS_MAX,
+        "resources_per_request": ITEMS_MAX,
+        "requests_per_minute": settings.rate.per_minute(),
+        "requests_left": usage.rate_left,
+        "calls_this_month": usage.calls,
+    });
+    let mut content = json!({
         "key": agent.name.as_str(),
         "project": agent.project_name,
         "owner": agent.owner_name,
         "scopes": scopes,
-        "limits": {
-            "wait_seconds": wait_seconds,
-            "reason_characters": REASON_CHARS_MAX,
-            "resources_per_request": ITEMS_MAX,
-        },
+        "level": settings.level.as_str(),
+        "session_minutes": settings.session.minutes(),
+        "tools": tools,
     });
+    if let (Some(members), Some(left)) = (limits.as_object_mut(), usage.calls_left) {
+        members.insert("calls_left".to_owned(), left.into());
+        members.insert("calls_reset_at".to_owned(), usage.resets_at.rfc3339().into());
+    }
+    if let Some(members) = content.as_object_mut() {
+        members.insert("limits".to_owned(), limits);
+        if let Some(at) = settings.expires_at {
+            members.insert("expires_at".to_owned(), at.rfc3339().into());
+        }
+    }
     Reply::done("ok", content)
 }
 

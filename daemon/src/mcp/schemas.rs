@@ -115,6 +115,10 @@ pub(super) fn output(tool: Tool) -> Arc<JsonObject> {
             "project": { "type": "string" },
             "owner": { "type": "string" },
             "scopes": { "type": "array", "items": { "type": "string" } },
+            "level": { "type": "string", "enum": ["strict", "balanced", "permissive", "auto"] },
+            "session_minutes": { "type": "integer" },
+            "tools": { "type": "array", "items": { "type": "string" } },
+            "expires_at": { "type": "string", "description": "RFC 3339; absent: never." },
             "limits": { "type": "object" },
         }),
     };
@@ -161,6 +165,7 @@ fn refusal() -> JsonObject {
             "type": ["object", "string"],
             "description": "What to do next: the call to make, or a sentence.",
         },
+        "retry_after_seconds": { "type": "integer", "description": "Wait so long first." },
     }))
 }
 

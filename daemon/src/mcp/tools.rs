@@ -1,9 +1,11 @@
 //! The tools, as clients and models see them.
 
 use rmcp::model::{self, ToolAnnotations};
-use vouchsafe_core::key::{Scope, Scopes};
+use vouchsafe_core::caller::Agent;
+use vouchsafe_core::key::Scope;
 
 use super::schemas;
+use crate::broker::{Refused, scope_needed, tool_not_allowed};
 
 /// One of our tools.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -68,8 +70,15 @@ impl Tool {
         }
     }
 
-    pub(super) fn allowed(self, scopes: &Scopes) -> bool {
-        self.scope().is_none_or(|scope| scopes.allow(scope))
+    /// Whether an agent may use it; if not, why not.
+    pub(super) fn check(self, agent: &Agent) -> Result<(), Refused> {
+        if let Some(scope) = self.scope().filter(|scope| !agent.scopes.allow(*scope)) {
+            return Err(scope_needed(agent, scope));
+        }
+        if !agent.settings.tools.allows(self.as_str()) {
+            return Err(tool_not_allowed(agent, self.as_str()));
+        }
+        Ok(())
     }
 
     /// The tool as it is listed.
@@ -171,6 +180,9 @@ impl Tool {
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
+    use vouchsafe_core::caller::Claims;
+    use vouchsafe_core::id::{ID_BYTES, KeyId, ProjectId, UserId};
+    use vouchsafe_core::key::{KeySettings, Scopes, ToolList};
 
     use super::*;
 
@@ -202,11 +214,46 @@ mod tests {
         }
     }
 
+    fn agent(scopes: &[&str], tools: &[&str]) -> Agent {
+        let tools = ToolList::parse(tools.iter().copied()).unwrap();
+        Agent {
+            key: KeyId::from_random([1; ID_BYTES]),
+            generation: 1,
+            revision: 1,
+            name: "claude".parse().unwrap(),
+            project: ProjectId::from_random([2; ID_BYTES]),
+            project_name: "default".to_owned(),
+            owner: UserId::from_random([3; ID_BYTES]),
+            owner_name: "jane".to_owned(),
+            scopes: Scopes::parse(scopes.iter().copied()).unwrap(),
+            settings: KeySettings { tools, ..KeySettings::default() },
+            claims: Claims::default(),
+        }
+    }
+
     #[test]
     fn a_key_without_the_scope_keeps_what_it_has() {
-        let scopes = Scopes::parse(["audit:read"]).unwrap();
-        let left: Vec<_> = Tool::ALL.into_iter().filter(|tool| tool.allowed(&scopes)).collect();
-        assert_eq!(left.len(), 7);
-        assert!(!left.contains(&Tool::ReadSecret));
+        let agent = agent(&["audit:read"], &[]);
+        let left: Vec<_> =
+            Tool::ALL.into_iter().filter(|tool| tool.check(&agent).is_ok()).collect();
+        assert!(left.contains(&Tool::ListLeases) && !left.contains(&Tool::ReadSecret), "{left:?}");
+        let refused = Tool::ReadSecret.check(&agent).unwrap_err();
+        assert_eq!(
+            refused.message,
+            "this needs the scope secrets:read; the key `claude` has audit:read"
+        );
+    }
+
+    #[test]
+    fn a_key_with_a_list_of_tools_uses_those_and_no_other() {
+        let agent = agent(&["mcp:full"], &["read_secret", "list_*"]);
+        let left: Vec<_> =
+            Tool::ALL.into_iter().filter(|tool| tool.check(&agent).is_ok()).collect();
+        assert_eq!(left, [Tool::ListSecrets, Tool::ReadSecret, Tool::ListLeases]);
+        let refused = Tool::Whoami.check(&agent).unwrap_err();
+        assert_eq!(
+            refused.message,
+            "the key `claude` may not use the tool whoami; it may use list_*, read_secret"
+        );
     }
 }

@@ -55,11 +55,11 @@ impl Door {
         ask: F,
     ) -> Result<Held, Refused>
     where
-        F: Fn() -> Asked + Send,
+        F: Fn(Agent) -> Asked + Send,
         Asked: Future<Output = Result<Step, Refused>> + Send,
     {
         let until = Instant::now() + self.broker.block_for().min(HOLD_MAX);
-        let mut pending = match ask().await? {
+        let mut pending = match ask(agent.clone()).await? {
             Step::Done(reply) => return Ok(Held::Done(reply)),
             Step::Pending(pending) => pending,
         };
@@ -69,7 +69,7 @@ impl Door {
         let _waiting = self.metrics.waits();
         let mut progress = Progress::new(context);
         loop {
-            match self.wait(&pending, context, &mut progress, until).await? {
+            match self.wait(agent, &pending, context, &mut progress, until).await? {
                 Woken::TimeUp => return Ok(Held::Pending { pending, waited: true }),
                 Woken::Draining => return Ok(Held::Pending { pending, waited: false }),
                 Woken::Gone => {
@@ -78,7 +78,8 @@ impl Door {
                 }
                 Woken::Settled(settled) => {
                     let step = match settled {
-                        Some(Status::Approved) => ask().await?,
+                        // Its key can have changed while it waited.
+                        Some(Status::Approved) => ask(self.broker.refreshed(agent).await?).await?,
                         // Asking again would ask people again: what came of this ask is the answer.
                         _ => self.outcome(agent, pending.ask.id).await?,
                     };
@@ -96,8 +97,11 @@ impl Door {
         Ok(results::standing(self.broker.await_approval(agent, &id.to_string()).await?))
     }
 
+    /// Waits until the ask is settled or the wait is over; refused once the key that asked would
+    /// not be let in any more.
     async fn wait(
         &self,
+        agent: &Agent,
         pending: &Pending,
         context: &RequestContext<RoleServer>,
         progress: &mut Progress,
@@ -108,7 +112,7 @@ impl Door {
         // Subscribed before looking: what is settled in between is seen by the look.
         let mut wake = self.broker.subscribe(id);
         match self.broker.status_of(id).await? {
-            Some(Status::Pending) => {}
+            Some(Status::Pending) => self.broker.still_valid(agent).await?,
             settled => return Ok(Woken::Settled(settled)),
         }
         loop {
@@ -119,7 +123,7 @@ impl Door {
                 () = tokio::time::sleep_until(until) => return Ok(Woken::TimeUp),
                 () = wake.changed() => {
                     match self.broker.status_of(id).await? {
-                        Some(Status::Pending) => {}
+                        Some(Status::Pending) => self.broker.still_valid(agent).await?,
                         settled => return Ok(Woken::Settled(settled)),
                     }
                 }

@@ -45,6 +45,8 @@ pub struct Filter {
     pub outcome: Option<Outcome>,
     /// In which project, by name.
     pub project: Option<String>,
+    /// In one of these projects, by name; none: in any, or in none.
+    pub within: Option<Vec<String>>,
 }
 
 /// One action, or all of a kind.
@@ -426,6 +428,14 @@ impl Query {
         }
         if let Some(project) = &filter.project {
             self.push(" AND e.project = ", Value::Text(project.clone()));
+        }
+        if let Some(within) = &filter.within {
+            // Of no project: none.
+            self.sql.push_str(" AND (1 = 0");
+            for project in within {
+                self.push(" OR e.project = ", Value::Text(project.clone()));
+            }
+            self.sql.push(')');
         }
         if let Some(ResourceFilter::Pattern { prefix, matches: _ }) = &filter.resource {
             self.sql.push_str(" AND EXISTS (SELECT 1 FROM audit_resources r WHERE r.seq = e.seq");

@@ -12,27 +12,48 @@ use super::users::TokenHash;
 
 /// A key with the names of what it belongs to.
 #[derive(Clone, Debug)]
-pub struct KeyView {
+pub struct KeyRecord {
     /// The key.
     pub key: Key,
     /// Its project's name.
     pub project_name: String,
     /// Its owner's name.
     pub owner_name: String,
+    /// Whether its project is archived.
+    pub archived: bool,
+}
+
+/// What decides whether a live key still opens anything.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyStanding {
+    /// Which making of its value it is at.
+    pub generation: u32,
+    /// Which state of its settings it is at.
+    pub revision: u32,
+    /// Whether it is enabled.
+    pub enabled: bool,
+    /// When its time is up.
+    pub expires_at: Option<UnixTime>,
+    /// Whether its project is archived.
+    pub archived: bool,
 }
 
 impl Reader<'_> {
     /// The live key of that name.
-    pub fn key_named(&self, project: ProjectId, name: &str) -> Result<Option<KeyView>, StoreError> {
+    pub fn key_named(
+        &self,
+        project: ProjectId,
+        name: &str,
+    ) -> Result<Option<KeyRecord>, StoreError> {
         self.query_opt(
             "-- key_named
              SELECT k.id, k.project_id, k.name, k.owner_id, k.scopes, k.enabled, k.generation,
                     k.created_at, k.last_used_at, p.name, u.name, k.level, k.session_minutes,
-                    k.tools, k.rate, k.monthly, k.expires_at, k.revision
+                    k.tools, k.rate, k.monthly, k.expires_at, k.revision, p.archived_at
              FROM mcp_keys k JOIN projects p ON p.id = k.project_id JOIN users u ON u.id = k.owner_id
              WHERE k.project_id = $1 AND k.name = $2 AND k.deleted_at IS NULL",
             params![project.to_string(), name],
-            key_view,
+            key_record,
         )
     }
 
@@ -48,28 +69,55 @@ impl Reader<'_> {
         )
     }
 
-    /// Which making of its value a live key is at, and whether it is enabled.
-    pub fn key_standing(&self, id: KeyId) -> Result<Option<(u32, bool)>, StoreError> {
+    /// How a live key stands.
+    pub fn key_standing(&self, id: KeyId) -> Result<Option<KeyStanding>, StoreError> {
         self.query_opt(
             "-- key_standing
-             SELECT generation, enabled FROM mcp_keys WHERE id = $1 AND deleted_at IS NULL",
+             SELECT k.generation, k.revision, k.enabled, k.expires_at, p.archived_at
+             FROM mcp_keys k JOIN projects p ON p.id = k.project_id
+             WHERE k.id = $1 AND k.deleted_at IS NULL",
             params![id.to_string()],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| {
+                Ok(KeyStanding {
+                    generation: row.get(0)?,
+                    revision: row.get(1)?,
+                    enabled: row.get(2)?,
+                    expires_at: time_opt(row, 3)?,
+                    archived: time_opt(row, 4)?.is_some(),
+                })
+            },
+        )
+    }
+
+    /// The live key of that id.
+    pub fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        self.query_opt(
+            "-- key
+             SELECT k.id, k.project_id, k.name, k.owner_id, k.scopes, k.enabled, k.generation,
+                    k.created_at, k.last_used_at, p.name, u.name, k.level, k.session_minutes,
+                    k.tools, k.rate, k.monthly, k.expires_at, k.revision, p.archived_at
+             FROM mcp_keys k JOIN projects p ON p.id = k.project_id JOIN users u ON u.id = k.owner_id
+             WHERE k.id = $1 AND k.deleted_at IS NULL",
+            params![id.to_string()],
+            key_record,
         )
     }
 
     /// The live key whose value has that public id, and the value's hash.
-    pub fn key_by_token(&self, token_id: &str) -> Result<Option<(KeyView, TokenHash)>, StoreError> {
+    pub fn key_by_token(
+        &self,
+        token_id: &str,
+    ) -> Result<Option<(KeyRecord, TokenHash)>, StoreError> {
         self.query_opt(
             "-- key_by_token
              SELECT k.id, k.project_id, k.name, k.owner_id, k.scopes, k.enabled, k.generation,
                     k.created_at, k.last_used_at, p.name, u.name, k.level, k.session_minutes,
-                    k.tools, k.rate, k.monthly, k.expires_at, k.revision,
+                    k.tools, k.rate, k.monthly, k.expires_at, k.revision, p.archived_at,
                     k.token_id, k.token_mac
              FROM mcp_keys k JOIN projects p ON p.id = k.project_id JOIN users u ON u.id = k.owner_id
              WHERE k.token_id = $1 AND k.deleted_at IS NULL",
             params![token_id],
-            |row| Ok((key_view(row)?, TokenHash { id: row.get(18)?, mac: row.get(19)? })),
+            |row| Ok((key_record(row)?, TokenHash { id: row.get(19)?, mac: row.get(20)? })),
         )
     }
 
@@ -79,17 +127,17 @@ impl Reader<'_> {
         project: ProjectId,
         after: &str,
         limit: u32,
-    ) -> Result<Vec<KeyView>, StoreError> {
+    ) -> Result<Vec<KeyRecord>, StoreError> {
         self.query(
             "-- keys_after
              SELECT k.id, k.project_id, k.name, k.owner_id, k.scopes, k.enabled, k.generation,
                     k.created_at, k.last_used_at, p.name, u.name, k.level, k.session_minutes,
-                    k.tools, k.rate, k.monthly, k.expires_at, k.revision
+                    k.tools, k.rate, k.monthly, k.expires_at, k.revision, p.archived_at
              FROM mcp_keys k JOIN projects p ON p.id = k.project_id JOIN users u ON u.id = k.owner_id
              WHERE k.project_id = $1 AND k.name > $2 AND k.deleted_at IS NULL
              ORDER BY k.name LIMIT $3",
             params![project.to_string(), after, limit],
-            key_view,
+            key_record,
         )
     }
 }
@@ -183,12 +231,12 @@ impl Tx<'_> {
     }
 }
 
-fn key_view(row: &Row<'_>) -> rusqlite::Result<KeyView> {
+fn key_record(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
     let scopes = words(row, 4)?;
     // An unknown scope is none: it was refused when the key was made, and is refused here.
     let scopes = Scopes::parse(scopes.iter().map(String::as_str))
         .map_err(|e| unreadable(4, rusqlite::types::Type::Text, e))?;
-    Ok(KeyView {
+    Ok(KeyRecord {
         key: Key {
             id: parsed(row, 0)?,
             project: parsed(row, 1)?,
@@ -204,6 +252,7 @@ fn key_view(row: &Row<'_>) -> rusqlite::Result<KeyView> {
         },
         project_name: row.get(9)?,
         owner_name: row.get(10)?,
+        archived: time_opt(row, 18)?.is_some(),
     })
 }
 

@@ -39,6 +39,24 @@ impl Reader<'_> {
             project,
         )
     }
+
+    /// How many live keys and secrets a project has.
+    pub fn project_holds(&self, id: ProjectId) -> Result<(u32, u64), StoreError> {
+        let keys = self.query_opt(
+            "-- project_holds
+             SELECT count(*) FROM mcp_keys WHERE project_id = $1 AND deleted_at IS NULL",
+            params![id.to_string()],
+            |row| row.get(0),
+        )?;
+        let secrets: Option<i64> = self.query_opt(
+            "-- project_holds
+             SELECT count(*) FROM secrets WHERE project_id = $1 AND deleted_at IS NULL",
+            params![id.to_string()],
+            |row| row.get(0),
+        )?;
+        let secrets = secrets.and_then(|count| u64::try_from(count).ok());
+        Ok((keys.unwrap_or_default(), secrets.unwrap_or_default()))
+    }
 }
 
 impl Tx<'_> {

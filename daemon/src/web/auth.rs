@@ -25,7 +25,8 @@ const TOKEN_MARKS: [&str; 2] = ["vs_mcp_", "vs_user_"];
 
 /// Says who an agent is. The broker; in tests of the routes, something smaller.
 pub trait Gatekeeper: Send + Sync {
-    /// Lets an agent in by what it showed, or says why not. Notes refusals in the log itself.
+    /// Lets an agent in by what it showed, and counts its request; or says why not. Notes refusals
+    /// in the log itself.
     fn let_in<'a>(
         &'a self,
         credential: Option<&'a str>,
@@ -44,7 +45,12 @@ impl Gatekeeper for Broker {
         claims: Claims,
         project: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Agent, Refused>> {
-        self.authenticate_key(credential, claims, project).boxed()
+        async move {
+            let agent = self.authenticate_key(credential, claims, project).await?;
+            self.admit_request(&agent).await?;
+            Ok(agent)
+        }
+        .boxed()
     }
 
     fn turned_away(&self, refused: &Refused) {

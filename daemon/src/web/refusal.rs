@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::broker::{Code, Kind, Refused};
 
-/// Seconds after which it may be tried again where there was too much at once.
-const RETRY_SECONDS: &str = "2";
+/// Seconds after which it may be tried again where there was too much at once and nobody knows better.
+const RETRY_SECONDS: u64 = 2;
 
 /// The answer to a request that is refused before it reaches the protocol behind it.
 pub(super) fn answer(refused: &Refused) -> Response {
@@ -25,7 +25,8 @@ pub(super) fn answer(refused: &Refused) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if refused.code.kind() == Kind::Busy {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
+        let seconds = refused.retry_after.map_or(RETRY_SECONDS, |wait| wait.as_secs());
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if refused.code == Code::ScopeNeeded {
         headers.insert(

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::{ServiceExt as _, service_fn};
 use vouchsafe_core::caller::{Agent, Claims};
 use vouchsafe_core::id::{ID_BYTES, KeyId, ProjectId, UserId};
-use vouchsafe_core::key::Scopes;
+use vouchsafe_core::key::{KeySettings, Scopes};
 
 use super::*;
 use crate::broker::{Code, Refused};
@@ -49,12 +49,14 @@ fn agent(claims: Claims) -> Agent {
     Agent {
         key: KeyId::from_random([1; ID_BYTES]),
         generation: 1,
+        revision: 1,
         name: "claude".parse().unwrap(),
         project: ProjectId::from_random([2; ID_BYTES]),
         project_name: "blue".to_owned(),
         owner: UserId::from_random([3; ID_BYTES]),
         owner_name: "jane".to_owned(),
         scopes: Scopes::read_only(),
+        settings: KeySettings::default(),
         claims,
     }
 }

@@ -1,11 +1,11 @@
 //! People.
 
-use vouchsafe_core::caller::{Role, Roles, UserRecord};
+use vouchsafe_core::caller::{ProjectRoles, Role, Roles, UserRecord};
 use vouchsafe_core::token::Token;
 use vouchsafe_proto::v1;
 
 use super::time::time_out;
-use super::{Taken, few, name, names, unknown};
+use super::{Taken, few, name, names, optional, unknown};
 use crate::broker::Refused;
 
 /// What is to change about a user.
@@ -14,6 +14,8 @@ pub(in crate::grpc) struct UserChange {
     pub(in crate::grpc) name: String,
     pub(in crate::grpc) roles: Option<Roles>,
     pub(in crate::grpc) groups: Option<Vec<String>>,
+    /// The project whose roles are replaced; none: those that hold in all.
+    pub(in crate::grpc) project: Option<String>,
 }
 
 /// What a person may do.
@@ -36,11 +38,15 @@ pub(in crate::grpc) fn user_change(request: v1::UpdateUserRequest) -> Taken<User
     if !request.set_groups && !request.groups.is_empty() {
         return Err(forgotten("groups", "set_groups"));
     }
+    if !request.set_roles && !request.project.is_empty() {
+        return Err(forgotten("roles of a project", "set_roles"));
+    }
     let groups = names("groups", request.groups)?;
     Ok(UserChange {
         name: name("name", request.name)?,
         roles: request.set_roles.then(|| roles(&request.roles)).transpose()?,
         groups: request.set_groups.then_some(groups),
+        project: optional("project", request.project)?,
     })
 }
 
@@ -49,13 +55,21 @@ pub(in crate::grpc) fn user(user: &UserRecord) -> v1::User {
     v1::User {
         id: user.id.to_string(),
         name: user.name.to_string(),
-        roles: user.roles.iter().map(|role| role_out(role).into()).collect(),
+        roles: roles_out(user.roles),
         groups: user.groups.clone(),
         enabled: user.enabled,
         created_at: Some(time_out(user.created_at)),
         last_used_at: user.last_used_at.map(time_out),
-        project_roles: Vec::new(),
+        project_roles: user.project_roles.iter().map(project_roles).collect(),
     }
+}
+
+fn project_roles(there: &ProjectRoles) -> v1::ProjectRoles {
+    v1::ProjectRoles { project: there.project_name.clone(), roles: roles_out(there.roles) }
+}
+
+fn roles_out(roles: Roles) -> Vec<i32> {
+    roles.iter().map(|role| role_out(role).into()).collect()
 }
 
 /// A person and their token, which goes to whoever made it, once.
@@ -113,7 +127,12 @@ mod tests {
         let groups = Some(vec!["oncall".to_owned()]);
         assert_eq!(
             change,
-            Ok(UserChange { name: "jane".to_owned(), roles: Some(Roles::NONE), groups })
+            Ok(UserChange {
+                name: "jane".to_owned(),
+                roles: Some(Roles::NONE),
+                groups,
+                project: None
+            })
         );
     }
 }

@@ -2,18 +2,36 @@ use std::collections::BTreeSet;
 
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
-use vouchsafe_core::id::UserId;
+use vouchsafe_core::caller::ProjectRoles;
+use vouchsafe_core::id::{ProjectId, UserId};
+use vouchsafe_core::time::UnixTime;
 use vouchsafe_proto::v1::FILE_DESCRIPTOR_SET;
 
 use super::*;
 
-fn user(roles: &[Role]) -> User {
-    User {
+const SHOP: [u8; 10] = [7; 10];
+
+fn user(roles: &[Role]) -> UserRecord {
+    UserRecord {
         id: UserId::from_random([0; 10]),
-        name: "jane".to_owned(),
+        name: "jane".parse().unwrap(),
         roles: roles.iter().copied().collect(),
-        token: "0".to_owned(),
+        project_roles: Vec::new(),
+        groups: Vec::new(),
+        enabled: true,
+        created_at: UnixTime::from_ms(0),
+        last_used_at: None,
     }
+}
+
+/// Somebody with these roles in one project alone.
+fn of_shop(roles: &[Role]) -> UserRecord {
+    let there = ProjectRoles {
+        project: ProjectId::from_random(SHOP),
+        project_name: "shop".to_owned(),
+        roles: roles.iter().copied().collect(),
+    };
+    UserRecord { project_roles: vec![there], ..user(&[]) }
 }
 
 #[test]
@@ -37,29 +55,35 @@ fn what_is_not_in_the_table_is_refused() {
     }
 }
 
-/// Who may call what, as one would read it off a wall: approver, auditor, operator, admin, nobody.
+/// Who may call what, as one would read it off a wall: approver, auditor, operator, admin, nobody;
+/// then the same roles in one project alone. `x`: everywhere; `p`: in that project. `UPDATE=1`
+/// writes it anew.
 #[test]
 fn the_matrix_of_roles_and_methods_is_as_it_was_decided() {
-    let everybody = [
-        user(&[Role::Approver]),
-        user(&[Role::Auditor]),
-        user(&[Role::Operator]),
-        user(&[Role::Admin]),
-        user(&[]),
-    ];
-    let matrix: String = METHODS
-        .iter()
-        .flat_map(|(path, needs)| {
-            let row = everybody.each_ref().map(|user| match check(path, *needs, user) {
-                Ok(()) => 'x',
-                Err(_) => '.',
-            });
-            let line =
-                [&row.iter().collect::<String>(), " ", &path["/vouchsafe.v1.".len()..], "\n"];
-            line.map(str::to_owned)
-        })
-        .collect();
-    assert_eq!(matrix, include_str!("matrix.txt"));
+    let roles = Role::ALL.map(|role| [role]);
+    let mut everybody: Vec<_> = roles.iter().map(|roles| user(roles)).collect();
+    everybody.push(user(&[]));
+    let shop: Vec<_> = roles.iter().map(|roles| of_shop(roles)).collect();
+    let cell = |path, needs, user: &UserRecord| match check(path, needs, user) {
+        Ok(Reach::Everywhere) => 'x',
+        Ok(Reach::Projects(projects)) => {
+            assert_eq!(projects, BTreeSet::from([ProjectId::from_random(SHOP)]));
+            'p'
+        }
+        Err(_) => '.',
+    };
+    let mut matrix = String::new();
+    for (path, needs) in METHODS {
+        matrix.extend(everybody.iter().map(|user| cell(path, *needs, user)));
+        matrix.push(' ');
+        matrix.extend(shop.iter().map(|user| cell(path, *needs, user)));
+        matrix += &format!(" {}\n", &path["/vouchsafe.v1.".len()..]);
+    }
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/grpc/gate/matrix.txt");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &matrix).unwrap();
+    }
+    assert_eq!(matrix, std::fs::read_to_string(&path).unwrap());
 }
 
 #[test]
@@ -77,6 +101,16 @@ fn a_refusal_names_the_role_needed_and_the_users_own() {
     assert_eq!(
         refused(ADMINISTER, &[Role::Approver, Role::Auditor, Role::Operator]).message,
         "Do needs the role admin, and jane has approver, auditor and operator"
+    );
+    let there = check("/vouchsafe.v1.A/Do", OPERATE.of_everything(), &of_shop(&[Role::Operator]));
+    assert_eq!(
+        there.unwrap_err().message,
+        "Do needs the role operator in all projects, and jane has operator in shop"
+    );
+    let there = check("/vouchsafe.v1.A/Do", VOTE, &of_shop(&[Role::Operator]));
+    assert_eq!(
+        there.unwrap_err().message,
+        "Do needs the role approver, and jane has operator in shop"
     );
 }
 

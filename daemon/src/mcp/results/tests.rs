@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use vouchsafe_core::approval::{Asker, Denied, Expired, ExpiryCause, History, Withdrawn};
+use vouchsafe_core::approval::{Ask, Asker, Denied, Expired, ExpiryCause, History, Withdrawn};
 use vouchsafe_core::caller::Claims;
 use vouchsafe_core::id::{ApprovalId, ID_BYTES, KeyId, LeaseId, ProjectId, UserId};
 use vouchsafe_core::lease::{Active, Ended, Ending, Terms};

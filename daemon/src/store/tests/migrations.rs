@@ -22,7 +22,7 @@ fn earlier() -> Home {
     connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
     connection.pragma_update(None, "user_version", 1).unwrap();
     connection.execute_batch(include_str!("schema1.sql")).unwrap();
-    assert!(sql::Reader::new(&connection).save_vault(&home.vault.state()).unwrap());
+    assert!(Reader::new(&connection).save_vault(&home.vault.state()).unwrap());
     home
 }
 
@@ -139,7 +139,7 @@ async fn an_earlier_database_is_put_to_work_and_stays_as_it_is_then() {
         assert_eq!(withdrawn.unwrap(), round == 1, "once");
         // References are watched again.
         let mut vote = pending_of(&store).await.votes().first().unwrap().clone();
-        vote.voter = UserId::from_random([9; 10]);
+        vote.voter = UserId::from_random([5; 10]);
         let orphan = store
             .write("orphan", move |tx| tx.insert_vote(PENDING.parse().unwrap(), &vote).map(drop));
         let orphan: Result<(), WriteError<StoreError>> = orphan.await;

@@ -189,8 +189,8 @@ fn a_vote_that_makes_no_sense_is_refused_by_its_field() {
             "ballot has the value 9, which this daemon does not know",
         ),
         (
-            v1::VoteRequest { kind: 3, ..yes() },
-            "kind has the value 3, which this daemon does not know",
+            v1::VoteRequest { kind: 9, ..yes() },
+            "kind has the value 9, which this daemon does not know",
         ),
         (v1::VoteRequest { id: String::new(), ..yes() }, "id is missing"),
         (
