@@ -142,9 +142,13 @@ fn completions(shell: Shell) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::fake;
+    use vouchsafe_proto::v1::{
+        BreakGlassRequest, CreateKeyRequest, ResumeLeasesRequest, ReviewBreakGlassRequest,
+        StopLeasesRequest, UpdateKeyRequest,
+    };
 
     use super::*;
+    use crate::fake::{self, Asked};
     use crate::home::Home;
 
     /// Runs one command line against the fake daemon of that folder.
@@ -172,6 +176,84 @@ mod tests {
         assert_eq!(late.next.as_deref(), Some("rest"));
         let unknown = run_in(dir.path(), "approve ap_zz --yes").await.unwrap_err();
         assert_eq!(unknown.exit, Exit::NotFound);
+    }
+
+    #[tokio::test]
+    async fn keys_are_made_without_a_terminal_and_without_a_question() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::find(Some(dir.path().to_owned())).unwrap();
+        let fake = fake::start(&home);
+        run_in(dir.path(), "keys create agent --yes --save --level strict").await.unwrap();
+        assert_eq!(
+            std::fs::read_to_string(home.key_file("agent").unwrap()).unwrap(),
+            "vs_mcp_fake\n"
+        );
+        let again = run_in(dir.path(), "keys create agent --yes --save").await.unwrap_err();
+        assert_eq!(again.exit, Exit::Conflict, "the key that is kept there stays");
+        run_in(dir.path(), "--project shop keys update agent --rate 5").await.unwrap();
+        run_in(dir.path(), "keys list").await.unwrap();
+        let create = CreateKeyRequest {
+            project: "default".to_owned(),
+            name: "agent".to_owned(),
+            level: 1,
+            ..CreateKeyRequest::default()
+        };
+        let update = UpdateKeyRequest {
+            project: "shop".to_owned(),
+            name: "agent".to_owned(),
+            rate: Some(5),
+            ..UpdateKeyRequest::default()
+        };
+        assert_eq!(fake.asked(), [Asked::CreateKey(create), Asked::UpdateKey(update)]);
+    }
+
+    #[tokio::test]
+    async fn a_stop_is_of_what_was_named_and_of_all_where_nothing_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = fake::start(&Home::find(Some(dir.path().to_owned())).unwrap());
+        for line in [
+            "stop --reason leak --yes",
+            "stop --reason leak --project shop",
+            "stop --reason leak --key ci",
+            "stops",
+            "resume --project shop",
+        ] {
+            run_in(dir.path(), line).await.unwrap();
+        }
+        let stop = |project: &str, key: &str| {
+            let (project, key) = (project.to_owned(), key.to_owned());
+            Asked::Stop(StopLeasesRequest { project, key, reason: "leak".to_owned() })
+        };
+        let resume = ResumeLeasesRequest { project: "shop".to_owned(), ..Default::default() };
+        assert_eq!(
+            fake.asked(),
+            [stop("", ""), stop("shop", ""), stop("", "ci"), Asked::Resume(resume)]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_broken_glass_is_asked_for_and_reviewed() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = fake::start(&Home::find(Some(dir.path().to_owned())).unwrap());
+        let uri = "vouchsafe://secrets/production/A";
+        let line = format!("break-glass {uri} --key ci --reason down --duration 5m --yes");
+        run_in(dir.path(), &line).await.unwrap();
+        run_in(dir.path(), "reviews --open").await.unwrap();
+        run_in(dir.path(), "reviews object rv_1 --note why").await.unwrap();
+        let broken = BreakGlassRequest {
+            project: "default".to_owned(),
+            resource: uri.to_owned(),
+            key: "ci".to_owned(),
+            operation: 3,
+            reason: "down".to_owned(),
+            duration: Some(prost_types::Duration { seconds: 300, nanos: 0 }),
+        };
+        let review = ReviewBreakGlassRequest {
+            id: "rv_1".to_owned(),
+            justified: false,
+            note: "why".to_owned(),
+        };
+        assert_eq!(fake.asked(), [Asked::BreakGlass(broken), Asked::Review(review)]);
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! A daemon that knows one approval, on a real Unix socket, for the tests of this crate.
+//! A daemon that knows one approval, and writes down what else it is asked, on a real Unix socket,
+//! for the tests of this crate.
+
+mod emergency;
+mod keys;
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -12,9 +16,13 @@ use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use vouchsafe_proto::v1::approvals_server::{Approvals, ApprovalsServer};
+use vouchsafe_proto::v1::emergency_server::EmergencyServer;
+use vouchsafe_proto::v1::keys_server::KeysServer;
 use vouchsafe_proto::v1::{
-    Approval, ApprovalEvent, ApprovalStatus, ListApprovalsRequest, ListApprovalsResponse,
-    ShowApprovalRequest, VoteRequest, VoteResponse, WatchApprovalsRequest,
+    Approval, ApprovalEvent, ApprovalStatus, BreakGlassRequest, CreateKeyRequest,
+    ListApprovalsRequest, ListApprovalsResponse, ResumeLeasesRequest, ReviewBreakGlassRequest,
+    ShowApprovalRequest, StopLeasesRequest, UpdateKeyRequest, VoteRequest, VoteResponse,
+    WatchApprovalsRequest,
 };
 
 use crate::card::tests::approval;
@@ -25,7 +33,35 @@ pub(crate) const TOKEN: &str = "vs_user_fake";
 /// Running until it is dropped.
 pub(crate) struct Fake {
     pub(crate) votes: Arc<Mutex<Vec<VoteRequest>>>,
+    asked: Book,
     _tasks: JoinSet<()>,
+}
+
+/// What it was asked besides, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Asked {
+    CreateKey(CreateKeyRequest),
+    UpdateKey(UpdateKeyRequest),
+    Stop(StopLeasesRequest),
+    Resume(ResumeLeasesRequest),
+    BreakGlass(BreakGlassRequest),
+    Review(ReviewBreakGlassRequest),
+}
+
+impl Fake {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.0.lock().unwrap().clone()
+    }
+}
+
+/// Where that is written down.
+#[derive(Clone, Default)]
+struct Book(Arc<Mutex<Vec<Asked>>>);
+
+impl Book {
+    fn write(&self, asked: Asked) {
+        self.0.lock().unwrap().push(asked);
+    }
 }
 
 /// Listens in this home, whose credentials it writes.
@@ -34,13 +70,17 @@ pub(crate) fn start(home: &Home) -> Fake {
     home::write_private(&home.credentials_file(), credentials.as_bytes()).unwrap();
     let listener = UnixListener::bind(home.grpc_socket()).unwrap();
     let votes = Arc::new(Mutex::new(Vec::new()));
-    let service = ApprovalsServer::new(OneApproval { votes: Arc::clone(&votes) });
+    let asked = Book::default();
+    let server = Server::builder()
+        .add_service(ApprovalsServer::new(OneApproval { votes: Arc::clone(&votes) }))
+        .add_service(KeysServer::new(keys::Keys(asked.clone())))
+        .add_service(EmergencyServer::new(emergency::Emergency(asked.clone())));
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let incoming = UnixListenerStream::new(listener);
-        Server::builder().add_service(service).serve_with_incoming(incoming).await.unwrap();
+        server.serve_with_incoming(incoming).await.unwrap();
     });
-    Fake { votes, _tasks: tasks }
+    Fake { votes, asked, _tasks: tasks }
 }
 
 struct OneApproval {

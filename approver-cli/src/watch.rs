@@ -26,8 +26,8 @@ const REDRAW_EVERY: Duration = Duration::from_secs(1);
 
 /// Answer asks as they come, in a live inbox.
 ///
-/// Keys: j and k or the arrows move, Enter opens, a approves (it asks once more), d denies (it
-/// asks for a reason), ? helps, q quits. Goes on when the daemon restarts. Where standard output
+/// Keys: j and k or the arrows move, Enter opens, a approves (it asks once more), s approves for a
+/// session where the rule allows it, d denies (it asks for a reason), ? helps, q quits. Goes on when the daemon restarts. Where standard output
 /// is no terminal, or with -o json, it prints a line for each change instead.
 #[derive(Args, Debug)]
 pub(crate) struct Command {}
@@ -166,7 +166,7 @@ fn line(approval: &Approval) -> String {
     safe_line(&format!(
         "{}  {}  {key}  {}  {}  \"{reason}\"",
         approval.id,
-        words::approval_status(approval.status),
+        approvals::standing(approval),
         words::operation(approval.operation),
         resources.join(", "),
     ))

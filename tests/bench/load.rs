@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use vouchsafe_proto::v1::{
-    Approval, ApprovalStatus, Ballot, DeleteKeyRequest, ListApprovalsRequest,
+    Approval, ApprovalStatus, Ballot, CreateKeyRequest, DeleteKeyRequest, Level,
+    ListApprovalsRequest,
 };
-use vouchsafe_tests::process::{Agent, Home, RealDaemon, User};
+use vouchsafe_tests::process::{Agent, Home, RULES, RealDaemon, User};
 
 use crate::table::Measured;
 
@@ -22,6 +23,39 @@ const ASKERS: usize = 100;
 const SECRETS: usize = 100;
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
+/// More than any client here makes, in a minute and in a month.
+const RATE: u32 = 1_000_000;
+const MONTHLY: u64 = 1_000_000_000;
+/// A rule with all that a rule can look at, for what the keys `held-*` read.
+const JUDGED: &str = r#"
+[[rule]]
+name          = "Judged"
+resource      = "vouchsafe://secrets/judged/*"
+operations    = ["list", "use", "read"]
+approval      = "level"
+approvers     = ["admin"]
+self_approval = true
+require_reason    = true
+min_reason_length = 10
+reason_pattern    = "^[a-z ]+$"
+reason_hint       = "plain words"
+lease         = { default = "1h", max = "24h" }
+
+[rule.auto_approve]
+days       = "Mon-Sun"
+requester  = ["held-*"]
+operations = ["read"]
+when       = 'ask.reason.contains("bench") && key.level == "permissive"'
+"#;
+
+/// Which readers: of keys that nothing but their scopes holds, by a plain rule; or of keys with
+/// every limit there is, by a rule with every condition.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Readers {
+    Plain,
+    Held,
+}
+
 /// A daemon whose calls do not wait for people, or one whose calls do.
 #[derive(Debug)]
 pub(crate) struct Bench {
@@ -29,6 +63,8 @@ pub(crate) struct Bench {
     user: User,
     /// Agents with a lease on the first secret.
     readers: Vec<Arc<Agent>>,
+    /// The same, whose keys and rule are held to more.
+    held: Vec<Arc<Agent>>,
 }
 
 impl Bench {
@@ -39,18 +75,24 @@ impl Bench {
             "[http]\nlisten = \"127.0.0.1:0\"\n\n[mcp]\nblock_seconds = {block_seconds}\n\n\
              [log]\nfilter = \"warn\"\n",
         ));
+        home.rule("rules.toml", &format!("{RULES}{JUDGED}"));
         let daemon = RealDaemon::serve(home).await;
         let user = User::new(&daemon.path(), &daemon.admin_token());
         for number in 0..SECRETS {
             user.put(&path(number), &[b'x'; 200]).await.unwrap();
         }
-        let mut bench = Self { daemon, user, readers: Vec::new() };
+        user.put("judged/R0", &[b'x'; 200]).await.unwrap();
+        let mut bench = Self { daemon, user, readers: Vec::new(), held: Vec::new() };
         for number in 0..readers {
             let agent = bench.agent(&format!("reader-{number}")).await;
             let asked = agent.call("read_secret", ask(0)).await.unwrap();
             let approval = bench.user.show(asked.text("/approval_id")).await.unwrap();
             bench.approve(&approval).await;
             bench.readers.push(agent);
+            let held = bench.held_agent(&format!("held-{number}")).await;
+            let given = held.call("read_secret", judged()).await.unwrap();
+            assert_eq!(given.status(), "ok", "{given:?}");
+            bench.held.push(held);
         }
         bench
     }
@@ -60,16 +102,20 @@ impl Bench {
     }
 
     /// Reads under leases.
-    pub(crate) async fn reads(&self, clients: usize, span: Duration) -> Measured {
+    pub(crate) async fn reads(&self, which: Readers, clients: usize, span: Duration) -> Measured {
+        let (readers, asked) = match which {
+            Readers::Plain => (&self.readers, ask(0)),
+            Readers::Held => (&self.held, judged()),
+        };
         let begun = Instant::now();
         let mut working = JoinSet::new();
-        for agent in self.readers.iter().take(clients) {
-            let agent = Arc::clone(agent);
+        for agent in readers.iter().take(clients) {
+            let (agent, asked) = (Arc::clone(agent), asked.clone());
             working.spawn(async move {
                 let mut took = Vec::new();
                 while begun.elapsed() < span {
                     let before = Instant::now();
-                    let answer = agent.call("read_secret", ask(0)).await.unwrap();
+                    let answer = agent.call("read_secret", asked.clone()).await.unwrap();
                     assert_eq!(answer.status(), "ok", "{answer:?}");
                     took.push(before.elapsed());
                 }
@@ -148,6 +194,21 @@ impl Bench {
         Arc::new(Agent::new(self.daemon.url("/mcp"), key))
     }
 
+    /// An agent whose key has every limit there is.
+    async fn held_agent(&self, name: &str) -> Arc<Agent> {
+        let request = CreateKeyRequest {
+            name: name.to_owned(),
+            scopes: SCOPES.iter().map(|&scope| scope.to_owned()).collect(),
+            level: Level::Permissive.into(),
+            tools: ["list_*", "read_secret", "whoami"].map(str::to_owned).to_vec(),
+            rate: RATE,
+            monthly: MONTHLY,
+            ..CreateKeyRequest::default()
+        };
+        let made = self.user.keys().create_key(request).await.unwrap().into_inner();
+        Arc::new(Agent::new(self.daemon.url("/mcp"), made.value))
+    }
+
     async fn pending(&self, key: &str) -> Approval {
         let request = ListApprovalsRequest {
             statuses: vec![ApprovalStatus::Pending.into()],
@@ -183,4 +244,8 @@ fn path(number: usize) -> String {
 
 fn ask(number: usize) -> Value {
     json!({ "uri": format!("vouchsafe://secrets/{}", path(number)), "reason": "for the bench" })
+}
+
+fn judged() -> Value {
+    json!({ "uri": "vouchsafe://secrets/judged/R0", "reason": "for the bench" })
 }

@@ -2,10 +2,12 @@
 //!
 //! `cargo run --release -p vouchsafe-tests --bin bench` first measures what the disk and `SQLite`
 //! give, then the release daemon with all its clients on the same machine, then the disk and
-//! `SQLite` again, in several rounds. Nothing is asserted: compare the ratios, and distrust a run
-//! whose calibration moved. It takes about a minute.
+//! `SQLite` again, in several rounds. Compare the ratios, and distrust a run whose calibration moved.
+//! What there is a target for is printed last with whether it was met; nothing is asserted. It takes
+//! about two minutes.
 
 mod calibrate;
+mod decisions;
 mod load;
 mod table;
 
@@ -13,8 +15,9 @@ use std::time::Duration;
 
 use vouchsafe_tests::process::{Home, setting};
 
-use self::load::Bench;
-use self::table::Table;
+use self::decisions::Decisions;
+use self::load::{Bench, Readers};
+use self::table::{Measured, Table};
 
 /// Times that everything is measured, in turn with everything else.
 const ROUNDS: usize = 3;
@@ -24,6 +27,10 @@ const SPAN: Duration = Duration::from_millis(1_000);
 const CLIENTS: [usize; 3] = [1, 16, 64];
 /// Each has a lease of its own.
 const READERS: usize = 64;
+/// In how many turns the two kinds of readers are measured, one after the other.
+const TURNS: u32 = 4;
+/// How much slower reads may be with limits and conditions than without.
+const SLOWER_MAX: f64 = 1.10;
 /// Approvals from start to end, one after the other, in one round.
 const APPROVALS: usize = 40;
 
@@ -34,13 +41,23 @@ async fn main() {
     let scratch = Home::nowhere();
     let prompt = Bench::start(0, READERS).await;
     let patient = Bench::start(25, 0).await;
+    let decisions = Decisions::new();
     let mut table = Table::default();
     for round in 1..=rounds {
         note(&format!("round {round} of {rounds}"));
         calibrate::measure(&scratch.path(), SPAN, &mut table);
+        for (name, measured) in decisions.measure(SPAN) {
+            table.add(name, measured);
+        }
         for clients in CLIENTS {
-            let reads = prompt.reads(clients, SPAN).await;
-            table.add(format!("reads under a lease, {clients} at once"), reads);
+            let (mut plain, mut held) = (Measured::default(), Measured::default());
+            for _ in 0..TURNS {
+                let span = SPAN / TURNS;
+                plain.join(prompt.reads(Readers::Plain, clients, span).await);
+                held.join(prompt.reads(Readers::Held, clients, span).await);
+            }
+            table.add(reads(Readers::Plain, clients), plain);
+            table.add(reads(Readers::Held, clients), held);
             let asks = prompt.asks(clients, SPAN).await;
             table.add(format!("asks stored, {clients} at once"), asks);
         }
@@ -50,8 +67,20 @@ async fn main() {
         table.add("vote to the waiting agent's value".to_owned(), answers);
     }
     table.print();
+    table.hold(&Decisions::target());
+    for clients in CLIENTS {
+        table.compare(&reads(Readers::Held, clients), &reads(Readers::Plain, clients), SLOWER_MAX);
+    }
     prompt.stop().await;
     patient.stop().await;
+}
+
+/// What a measurement of reads is called.
+fn reads(which: Readers, clients: usize) -> String {
+    match which {
+        Readers::Plain => format!("reads under a lease, {clients} at once"),
+        Readers::Held => format!("reads with limits, {clients} at once"),
+    }
 }
 
 /// Says it to whoever waits for the table.

@@ -108,6 +108,8 @@ pub(crate) struct Lease {
     pub(crate) uses_max: Option<u32>,
     pub(crate) renewal_ms: u64,
     pub(crate) renewable: bool,
+    /// Nobody was asked for it: it is good for as long as nobody has to be.
+    pub(crate) free: bool,
     pub(crate) end: End,
     /// It may have ended in another way just before.
     pub(crate) unsure: bool,
@@ -223,9 +225,20 @@ impl Model {
                 && (lease.follow || lease.version == state.version)
                 && !self.passed(lease.deadline)
                 && lease.uses_left != Some(0)
+                && self.goes_on(lease)
         };
         let all = self.leases.iter().enumerate();
         all.filter(|(_, lease)| fits(lease)).map(|(index, _)| index).collect()
+    }
+
+    /// Whether the rules still give what it is for, in the way in which they gave it.
+    pub(crate) fn goes_on(&self, lease: &Lease) -> bool {
+        self.rule(lease.secret).is_some_and(|rule| !lease.free || rule.people.is_none())
+    }
+
+    /// A lease that nobody was asked for.
+    pub(crate) fn free_lease(&self, id: String, key: usize, item: &Item, limits: Limits) -> Lease {
+        Lease { free: true, ..self.lease(id, key, item, limits) }
     }
 
     /// The pending approval that an equal ask joins.
@@ -307,6 +320,7 @@ impl Model {
             uses_max: limits.uses,
             renewal_ms: limits.duration_s * 1_000,
             renewable: !limits.once,
+            free: false,
             end: End::Active,
             unsure: false,
         }

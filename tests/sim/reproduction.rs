@@ -9,7 +9,7 @@ use vouchsafe_core::secret::SecretBytes;
 use vouchsafe_tests::broker::{ADMIN, TestBroker};
 use vouchsafe_tests::events::within;
 use vouchsafed::broker::{
-    Access, AccessAsk, AwaitOutcome, Plea, PutSecret, Release, VoteCommand, WatchEvent,
+    Access, AccessAsk, AwaitOutcome, NewKey, Plea, PutSecret, Release, VoteCommand, WatchEvent,
 };
 
 const RULES: &str = "[[rule]]\nname = \"prod\"\nresource = \"vouchsafe://secrets/prod/*\"\n\
@@ -94,7 +94,8 @@ async fn whoever_finds_an_ask_expired_everybody_who_watches_is_told() {
 /// A key that may see values, and one to see.
 async fn agent_with_a_secret(test: &TestBroker, admin: &User) -> (Agent, Resource) {
     let scopes = ["secrets:read", "secrets:reveal"].map(str::to_owned);
-    let made = test.broker.create_key(admin, None, "key", &scopes, None).await.unwrap();
+    let key = NewKey { name: "key".to_owned(), scopes: scopes.to_vec(), ..NewKey::default() };
+    let made = test.broker.create_key(admin, key).await.unwrap();
     put(test, admin).await;
     let agent = test.agent(&made.1.expose()).await.unwrap();
     (agent, "vouchsafe://secrets/prod/A".parse().unwrap())

@@ -13,7 +13,7 @@ use vouchsafe_core::lease::{Ending, Lease as Held};
 use vouchsafe_core::resource::Resource;
 use vouchsafe_tests::broker::{ADMIN, TestBroker};
 use vouchsafed::broker::{
-    ApprovalFilter, AuditQuery, Code, ExportPart, LeaseFilter, Page, Refused,
+    ApprovalFilter, AuditQuery, Code, ExportPart, LeaseFilter, NewKey, Page, Refused,
 };
 
 use crate::model::{
@@ -96,8 +96,13 @@ impl World {
                 if reveal { &["secrets:read", "secrets:reveal"] } else { &["secrets:read"] };
             let scopes: Vec<_> = scopes.iter().map(|s| (*s).to_owned()).collect();
             let admin = world.admin().await;
-            let owned = Some(owner.to_owned());
-            let made = world.test.broker.create_key(&admin, None, name, &scopes, owned).await;
+            let key = NewKey {
+                name: name.to_owned(),
+                scopes,
+                owner: Some(owner.to_owned()),
+                ..NewKey::default()
+            };
+            let made = world.test.broker.create_key(&admin, key).await;
             let value = made.unwrap().1.expose().to_string();
             let key = Key { owner, reveal, enabled: true, value, old_value: None };
             world.model.keys.push(key);

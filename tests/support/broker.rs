@@ -58,7 +58,8 @@ impl TestBroker {
         for (name, groups) in users {
             let groups = groups.iter().map(|group| (*group).to_owned()).collect();
             let roles = [Role::Approver].into_iter().collect();
-            let (_, token) = this.broker.create_user(&admin, name, roles, groups).await.unwrap();
+            let (_, token) =
+                this.broker.create_user(&admin, name, roles, groups, None).await.unwrap();
             this.tokens.insert((*name).to_owned(), token.expose().to_string());
         }
         this.write_policies(policies);

@@ -14,6 +14,7 @@ use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 use vouchsafe_proto::v1::approvals_client::ApprovalsClient;
 use vouchsafe_proto::v1::audit_client::AuditClient;
+use vouchsafe_proto::v1::emergency_client::EmergencyClient;
 use vouchsafe_proto::v1::export_audit_response::Part;
 use vouchsafe_proto::v1::keys_client::KeysClient;
 use vouchsafe_proto::v1::leases_client::LeasesClient;
@@ -121,6 +122,7 @@ impl Person {
     clients! {
         approvals: ApprovalsClient;
         audit: AuditClient;
+        emergency: EmergencyClient;
         keys: KeysClient;
         leases: LeasesClient;
         policy: PolicyClient;

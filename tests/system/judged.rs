@@ -221,9 +221,13 @@ async fn a_session_covers_the_same_rule_and_operation_until_its_time_is_up() {
     for path in ["vault/CODE", "vault/OTHER"] {
         assert_eq!(claude.read(path).await.status(), "ok", "{path}");
     }
-    let last = bob.list(&[ApprovalStatus::Approved]).await.remove(0);
-    assert_eq!(last.approved_by(), ApprovedBy::Session);
-    assert_eq!(last.session_approval_id, approval.id);
+    let approved = bob.list(&[ApprovalStatus::Approved]).await;
+    let by_session: Vec<_> = approved
+        .iter()
+        .filter(|one| one.approved_by() == ApprovedBy::Session)
+        .map(|one| one.session_approval_id.as_str())
+        .collect();
+    assert_eq!(by_session, [approval.id.as_str(); 2]);
     let wanted = json!({ "resources": [uri("vault/CODE")], "operation": "use" });
     assert_eq!(claude.call("request_access", wanted).await.status(), "pending");
     assert_eq!(daemon.agent("cursor").read("vault/CODE").await.status(), "pending");

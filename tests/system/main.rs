@@ -11,6 +11,7 @@ mod agents_log;
 mod approvals;
 mod audit;
 mod doors;
+mod emergency;
 mod home;
 mod hostile;
 mod judged;
@@ -23,6 +24,7 @@ mod races;
 mod restart;
 mod roles;
 mod stdio;
+mod tools;
 
 use std::time::Duration;
 

@@ -36,7 +36,7 @@ pub(super) struct NewSettings {
     /// How long an approval for a session is remembered, 5m to 24h [default: 30m]
     #[arg(long, value_name = "DURATION", value_parser = time::duration_arg)]
     session: Option<Duration>,
-    /// Only these tools of those its scopes allow, like read_secret,linear__* [default: all]
+    /// Only these tools of those its scopes allow, like `read_secret,linear__*` [default: all]
     #[arg(long, value_name = "TOOL", value_delimiter = ',')]
     allow_tools: Option<Vec<String>>,
     /// Requests it may make in any minute [default: 60]
@@ -70,7 +70,7 @@ pub(super) struct Changes {
     /// How long an approval for a session is remembered, 5m to 24h
     #[arg(long, value_name = "DURATION", value_parser = time::duration_arg)]
     session: Option<Duration>,
-    /// Only these tools of those its scopes allow, like read_secret,linear__*; `all` for all
+    /// Only these tools of those its scopes allow, like `read_secret,linear__*`; `all` for all
     #[arg(long, value_name = "TOOL", value_delimiter = ',')]
     allow_tools: Option<Vec<String>>,
     /// Requests it may make in any minute

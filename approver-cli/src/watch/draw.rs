@@ -5,21 +5,25 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Borders, Paragraph, Row, Table, TableState, Wrap};
-use vouchsafe_proto::v1::{Approval, ApprovalStatus};
+use vouchsafe_proto::v1::{Approval, ApprovalStatus, ApprovedBy};
 
-use super::state::{Inbox, Link, Mode};
-use crate::card;
+use super::state::{ID_CHARS, Inbox, Link, Mode, Question};
 use crate::text::{safe_line, shortened};
 use crate::time::{self, Time};
-use crate::words;
+use crate::words::{self, GrantKind};
+use crate::{approvals, card};
 
 /// With fewer lines there is room for the list or the detail, not both.
 const BOTH_LINES_MIN: u16 = 20;
+
+/// The usual words for where an ask stands are no longer.
+const STATUS_CHARS_MIN: usize = 9;
 
 const HELP: &str = "\
 j k, arrows   move, or scroll what is open
 Enter         open and close the detail
 a             approve; asks once more
+s             approve for a session, where the rule allows it; asks once more
 d             deny; asks for a reason, which the agent reads
 Escape        back
 ?             this
@@ -42,8 +46,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, inbox: &Inbox, now: Time) {
         Mode::List => draw_list(frame, body, inbox, now),
         Mode::Detail => draw_detail(frame, body, inbox, now),
         Mode::Help => frame.render_widget(boxed(HELP, "Keys"), body),
-        Mode::Confirm(question) => {
-            let pane = boxed(&question.card, "Approve this? y approves, any other key does not");
+        Mode::Confirm(question, kind) => {
+            let pane = boxed(&question.card, &asked(question, *kind));
             frame.render_widget(pane.scroll((inbox.scroll, 0)), body);
         }
         Mode::Reason(question, text) => {
@@ -54,6 +58,16 @@ pub(super) fn draw(frame: &mut Frame<'_>, inbox: &Inbox, now: Time) {
         }
     }
     frame.render_widget(footer(inbox), status);
+}
+
+/// The title of the question before an approval.
+fn asked(question: &Question, kind: GrantKind) -> String {
+    if kind != GrantKind::Session {
+        return "Approve this? y approves, any other key does not".to_owned();
+    }
+    let session = question.seen.approval.session.and_then(time::span_from_proto);
+    let session = session.map(|time| format!(" for {}", time::span(time))).unwrap_or_default();
+    format!("Approve, and remember it{session}? y approves, any other key does not")
 }
 
 fn heading(inbox: &Inbox) -> Line<'static> {
@@ -68,10 +82,10 @@ fn heading(inbox: &Inbox) -> Line<'static> {
 
 fn footer(inbox: &Inbox) -> Paragraph<'static> {
     let keys = match inbox.mode {
-        Mode::List => "j/k move  Enter detail  a approve  d deny  ? help  q quit",
-        Mode::Detail => "j/k scroll  Enter back  a approve  d deny  ? help  q quit",
+        Mode::List => "j/k move  Enter detail  a approve  s session  d deny  ? help  q quit",
+        Mode::Detail => "j/k scroll  Enter back  a approve  s session  d deny  ? help  q quit",
         Mode::Help => "any key goes back",
-        Mode::Confirm(_) => "y approve  j/k scroll  any other key: not",
+        Mode::Confirm(..) => "y approve  j/k scroll  any other key: not",
         Mode::Reason(..) => "Enter deny  Escape back",
     };
     let notice = Line::raw(safe_line(&inbox.notice));
@@ -88,9 +102,11 @@ fn draw_list(frame: &mut Frame<'_>, area: Rect, inbox: &Inbox, now: Time) {
         return frame.render_widget(boxed(text, "Asks"), area);
     }
     let rows = inbox.items().iter().map(|item| row(item, now));
+    let standings = inbox.items().iter().map(|item| approvals::standing(item).chars().count());
+    let standing = standings.max().unwrap_or(0).max(STATUS_CHARS_MIN);
     let widths = [
         Constraint::Length(9),
-        Constraint::Length(9),
+        Constraint::Length(u16::try_from(standing).unwrap_or(u16::MAX)),
         Constraint::Length(20),
         Constraint::Length(9),
         Constraint::Min(20),
@@ -116,14 +132,16 @@ fn row(approval: &Approval, now: Time) -> Row<'static> {
     };
     let asked = approval.created_at.and_then(time::from_proto);
     let row = Row::new([
-        shortened(&safe_line(&approval.id), 9),
-        words::approval_status(approval.status),
+        shortened(&safe_line(&approval.id), ID_CHARS),
+        approvals::standing(approval),
         key,
         words::operation(approval.operation),
         resource,
         asked.map(|at| time::relative(at, now)).unwrap_or_default(),
     ]);
-    if approval.status() == ApprovalStatus::Pending {
+    if approval.approved_by() == ApprovedBy::BreakGlass {
+        row.style(Style::new().add_modifier(Modifier::BOLD))
+    } else if approval.status() == ApprovalStatus::Pending {
         row
     } else {
         row.style(Style::new().add_modifier(Modifier::DIM))
@@ -143,10 +161,10 @@ fn draw_input(frame: &mut Frame<'_>, area: Rect, text: &str) {
     frame.render_widget(boxed(&safe_line(&shown), "Reason; the agent reads it"), area);
 }
 
-fn boxed(text: &str, title: &'static str) -> Paragraph<'static> {
+fn boxed(text: &str, title: &str) -> Paragraph<'static> {
     Paragraph::new(text.to_owned())
         .wrap(Wrap { trim: false })
-        .block(Block::new().borders(Borders::TOP).title(title))
+        .block(Block::new().borders(Borders::TOP).title(title.to_owned()))
 }
 
 #[cfg(test)]
@@ -175,12 +193,12 @@ mod tests {
         let inbox = inbox(vec![Event::Joined, Event::CaughtUp]);
         let expected = "\
 Vouchsafe  0 pending  live
-Asks────────────────────────────────────────────────────────
+Asks──────────────────────────────────────────────────────────────────
 Nobody asks for anything.
 
 
-j/k move  Enter detail  a approve  d deny  ? help  q quit";
-        assert_eq!(screen(&inbox, 60, 6), expected);
+j/k move  Enter detail  a approve  s session  d deny  ? help  q quit";
+        assert_eq!(screen(&inbox, 70, 6), expected);
     }
 
     #[test]
@@ -205,7 +223,7 @@ j/k move  Enter detail  a approve  d deny  ? help  q quit";
         let mut inbox = inbox(three());
         inbox.update(Event::Key(Key::Char('a')), noon());
         let shown = screen(&inbox, 100, 24);
-        let Mode::Confirm(question) = &inbox.mode else { panic!("no question") };
+        let Mode::Confirm(question, _) = &inbox.mode else { panic!("no question") };
         for line in question.card.lines() {
             assert!(shown.contains(line.trim_end()), "{line} is missing in\n{shown}");
         }

@@ -2,19 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use vouchsafe_proto::v1::{Approval, ApprovalStatus, Ballot, VoteRequest, VoteResponse};
+use vouchsafe_proto::v1::{
+    Approval, ApprovalStatus, ApprovedBy, Ballot, VoteRequest, VoteResponse,
+};
 
 use super::outcome;
 use crate::card;
 use crate::error::CliError;
-use crate::text::safe_line;
+use crate::text::{safe_line, shortened};
 use crate::time::Time;
 use crate::vote::Seen;
-use crate::words;
+use crate::words::{self, GrantKind};
 
 /// Settled asks that stay on the screen.
 const SETTLED_MAX: usize = 50;
 const REASON_CHARS_MAX: usize = 500;
+/// As many characters of an id as the list shows.
+pub(super) const ID_CHARS: usize = 9;
 
 /// A key that means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +58,8 @@ pub(super) enum Mode {
     List,
     Detail,
     Help,
-    /// Asked once more before an approval.
-    Confirm(Question),
+    /// Asked once more before an approval, which is good for this.
+    Confirm(Question, GrantKind),
     /// Typing the reason of a denial.
     Reason(Question, String),
 }
@@ -132,7 +136,7 @@ impl Inbox {
         }
         match std::mem::take(&mut self.mode) {
             Mode::Help => None,
-            Mode::Confirm(question) => self.confirm_key(question, key),
+            Mode::Confirm(question, kind) => self.confirm_key(question, kind, key),
             Mode::Reason(question, text) => self.reason_key(question, text, key),
             mode @ (Mode::List | Mode::Detail) => {
                 self.mode = mode;
@@ -146,7 +150,12 @@ impl Inbox {
         match key {
             Key::Char('q') => return Some(Effect::Quit),
             Key::Char('?') => self.mode = Mode::Help,
-            Key::Char('a') => self.mode = self.question(now).map_or(Mode::List, Mode::Confirm),
+            Key::Char('a') => self.confirm(GrantKind::Lease, now),
+            Key::Char('s') if self.selected().is_some_and(|item| !item.may_remember) => {
+                "its rule lets no approval be remembered for a session"
+                    .clone_into(&mut self.notice);
+            }
+            Key::Char('s') => self.confirm(GrantKind::Session, now),
             Key::Char('d') => {
                 let question = self.question(now);
                 self.mode = question.map_or(Mode::List, |asked| Mode::Reason(asked, String::new()));
@@ -165,20 +174,25 @@ impl Inbox {
         None
     }
 
-    fn confirm_key(&mut self, question: Question, key: Key) -> Option<Effect> {
+    fn confirm(&mut self, kind: GrantKind, now: Time) {
+        let question = self.question(now);
+        self.mode = question.map_or(Mode::List, |asked| Mode::Confirm(asked, kind));
+    }
+
+    fn confirm_key(&mut self, question: Question, kind: GrantKind, key: Key) -> Option<Effect> {
         match key {
             Key::Char('y' | 'Y') => {
-                let request = question.seen.vote(Ballot::Approve);
-                Some(self.send(request))
+                let vote = question.seen.vote(Ballot::Approve);
+                Some(self.send(VoteRequest { kind: kind.to_proto(), ..vote }))
             }
             Key::Down | Key::Char('j') => {
                 self.scroll = self.scroll.saturating_add(1);
-                self.mode = Mode::Confirm(question);
+                self.mode = Mode::Confirm(question, kind);
                 None
             }
             Key::Up | Key::Char('k') => {
                 self.scroll = self.scroll.saturating_sub(1);
-                self.mode = Mode::Confirm(question);
+                self.mode = Mode::Confirm(question, kind);
                 None
             }
             Key::Enter | Key::Escape | Key::Backspace | Key::Char(_) | Key::Quit => {
@@ -258,14 +272,36 @@ impl Inbox {
             named.insert(approval.id.clone());
         }
         self.drop_question_about(&approval);
+        self.notice_news(&approval);
         self.items.retain(|item| item.id != approval.id);
         self.items.push(approval);
         self.tidy();
     }
 
+    /// Says what must not be overlooked: broken glasses, reminders, stops.
+    fn notice_news(&mut self, news: &Approval) {
+        let known = self.items.iter().find(|item| item.id == news.id);
+        let id = shortened(&safe_line(&news.id), ID_CHARS);
+        if news.approved_by() == ApprovedBy::BreakGlass {
+            if known.is_none_or(|known| known.approved_by() != ApprovedBy::BreakGlass) {
+                let by = safe_line(&news.break_glass_by);
+                self.notice = format!("{by} BROKE THE GLASS: {id}; see `vouchsafe reviews`");
+            }
+            return;
+        }
+        let Some(known) = known.filter(|_| is_pending(news)) else {
+            return;
+        };
+        if news.reminders > known.reminders {
+            self.notice = format!("reminder {}: {id} still waits", news.reminders);
+        } else if news.stopped && !known.stopped {
+            self.notice = format!("{id} is stopped: it can only be denied");
+        }
+    }
+
     /// What was being answered is no longer what it was.
     fn drop_question_about(&mut self, news: &Approval) {
-        let (Mode::Confirm(question) | Mode::Reason(question, _)) = &self.mode else {
+        let (Mode::Confirm(question, _) | Mode::Reason(question, _)) = &self.mode else {
             return;
         };
         let asked = &question.seen.approval;
@@ -374,7 +410,7 @@ pub(super) mod tests {
     fn an_approval_needs_a_second_key() {
         let mut inbox = inbox(three());
         assert_eq!(keys(&mut inbox, "a"), None);
-        let Mode::Confirm(question) = &inbox.mode else { panic!("no question") };
+        let Mode::Confirm(question, _) = &inbox.mode else { panic!("no question") };
         let digest = card::digest(&question.card);
         let Some(Effect::Vote(vote)) = keys(&mut inbox, "y") else { panic!("no vote") };
         assert_eq!((vote.id.as_str(), vote.ballot), ("ap_1", 1));
@@ -453,5 +489,41 @@ pub(super) mod tests {
         let mut inbox = inbox(three());
         assert_eq!(keys(&mut inbox, "dq"), None);
         assert_eq!(keys(&mut inbox, "\u{1b}q"), Some(Effect::Quit));
+    }
+
+    fn changed(id: &str, change: impl FnOnce(&mut Approval)) -> Event {
+        let mut approval = approval();
+        approval.id = id.to_owned();
+        change(&mut approval);
+        Event::Approval(Box::new(approval))
+    }
+
+    #[test]
+    fn an_approval_for_a_session_needs_a_rule_that_allows_it() {
+        let mut inbox = inbox(three());
+        assert_eq!(keys(&mut inbox, "s"), None);
+        assert!(matches!(inbox.mode, Mode::List));
+        assert_eq!(inbox.notice, "its rule lets no approval be remembered for a session");
+        inbox.update(changed("ap_1", |approval| approval.may_remember = true), noon());
+        assert_eq!(keys(&mut inbox, "s"), None);
+        assert!(matches!(inbox.mode, Mode::Confirm(_, GrantKind::Session)));
+        let Some(Effect::Vote(vote)) = keys(&mut inbox, "y") else { panic!("no vote") };
+        assert_eq!((vote.ballot, vote.kind), (1, GrantKind::Session.to_proto()));
+    }
+
+    #[test]
+    fn a_broken_glass_a_reminder_and_a_stop_are_said() {
+        let mut inbox = inbox(three());
+        inbox.update(changed("ap_1", |approval| approval.reminders = 1), noon());
+        assert_eq!(inbox.notice, "reminder 1: ap_1 still waits");
+        inbox.update(changed("ap_2", |approval| approval.stopped = true), noon());
+        assert_eq!(inbox.notice, "ap_2 is stopped: it can only be denied");
+        let broken = changed("ap_3", |approval| {
+            approval.set_status(ApprovalStatus::Approved);
+            approval.set_approved_by(ApprovedBy::BreakGlass);
+            approval.break_glass_by = "jane".to_owned();
+        });
+        inbox.update(broken, noon());
+        assert_eq!(inbox.notice, "jane BROKE THE GLASS: ap_3; see `vouchsafe reviews`");
     }
 }

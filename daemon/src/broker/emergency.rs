@@ -182,7 +182,7 @@ fn resume(
     let Some(ended) = ended else {
         return Err(Refused::new(
             Code::NotStopped,
-            format!("{name} is not stopped"),
+            format!("there is no stop of {name}"),
             "`vouchsafe status` says what is.",
         )
         .into());

@@ -72,7 +72,7 @@ impl World {
             Some(_) => self.wrong(format!("{id} releases a value and should not")),
             None if item.rule.people.is_none() && usable.is_empty() => {
                 let limits = item.rule.limits(asked_s);
-                let lease = self.model.lease(id, key, item, limits);
+                let lease = self.model.free_lease(id, key, item, limits);
                 self.model.leases.push(lease);
                 self.count("lease.issued");
                 self.model.leases.len() - 1
@@ -142,7 +142,7 @@ impl World {
         let item = self.model.item(path).unwrap();
         let is_free = item.rule.people.is_none() && self.model.usable(key, path).is_empty();
         self.same("new lease without people", &is_free, &true);
-        let lease = self.model.lease(id, key, &item, item.rule.limits(None));
+        let lease = self.model.free_lease(id, key, &item, item.rule.limits(None));
         self.compare_lease(&lease, held);
         self.model.leases.push(lease);
         self.count("lease.issued");
@@ -242,7 +242,7 @@ impl World {
         }
         let passed = self.model.passed(lease.deadline);
         let code = match lease.end {
-            End::Active if self.model.rule(lease.secret).is_none() => match answer {
+            End::Active if !self.model.goes_on(&lease) => match answer {
                 // It may have been taken for expired before.
                 Err(refused) if passed && refused.code == Code::LeaseEnded => return,
                 answer => return self.refused(answer, Code::PolicyRefused),

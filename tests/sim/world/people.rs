@@ -192,7 +192,8 @@ impl World {
             }
             Err(refused) => self.wrong(format!("revoking: {refused:?}")),
         };
-        let revoked: Vec<_> = revoked.iter().map(|held| held.terms().id.to_string()).collect();
+        let revoked: Vec<_> =
+            revoked.leases.iter().map(|held| held.terms().id.to_string()).collect();
         self.gone(&active, &revoked);
     }
 
@@ -300,7 +301,7 @@ impl World {
         if self.dice.one_in(2) {
             person.on_call = !person.on_call;
             let groups = if person.on_call { vec!["oncall".to_owned()] } else { Vec::new() };
-            self.test.broker.update_user(&admin, name, None, Some(groups)).await.unwrap();
+            self.test.broker.update_user(&admin, name, None, Some(groups), None).await.unwrap();
         } else if person.enabled {
             person.enabled = false;
             self.test.broker.disable_user(&admin, name, "away".to_owned()).await.unwrap();

@@ -9,6 +9,7 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Request, Status};
+use vouchsafe_core::key::RATE_MAX;
 use vouchsafe_proto::v1::approvals_client::ApprovalsClient;
 use vouchsafe_proto::v1::keys_client::KeysClient;
 use vouchsafe_proto::v1::leases_client::LeasesClient;
@@ -72,11 +73,12 @@ impl User {
         KeysClient::new(self.door.clone())
     }
 
-    /// Makes an MCP key; returns its value.
+    /// Makes an MCP key that may make as many requests as a test can; returns its value.
     pub async fn create_key(&self, name: &str, scopes: &[&str]) -> Result<String, Status> {
         let request = CreateKeyRequest {
             name: name.to_owned(),
             scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
+            rate: RATE_MAX,
             ..CreateKeyRequest::default()
         };
         Ok(self.keys().create_key(request).await?.into_inner().value)

@@ -63,15 +63,20 @@ impl RuleSet {
         if let Some(needed) = lacks {
             return Considered::ReasonLacks { rule, needed };
         }
-        match rule.judge(ask) {
-            Judgment::Free(free) => Considered::Allowed { rule, free },
-            Judgment::Automatic(outcomes) => Considered::Approved { rule, outcomes },
-            Judgment::Ask(outcomes) => Considered::Asks { rule, outcomes },
-        }
+        Considered::judged(rule, ask)
     }
 }
 
 impl<'s> Considered<'s> {
+    /// What the rule that governs an ask says, where its reason does.
+    pub(super) fn judged(rule: &'s Rule, ask: &Circumstances<'_>) -> Self {
+        match rule.judge(ask) {
+            Judgment::Free(free) => Self::Allowed { rule, free },
+            Judgment::Automatic(outcomes) => Self::Approved { rule, outcomes },
+            Judgment::Ask(outcomes) => Self::Asks { rule, outcomes },
+        }
+    }
+
     /// The word for it: `refused`, `reason`, `observed`, `allowed`, `approves` or `asks`.
     pub const fn decision(&self) -> &'static str {
         match self {

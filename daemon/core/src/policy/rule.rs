@@ -333,6 +333,7 @@ mod ms_opt {
 
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
     pub(super) fn serialize<S: Serializer>(
         value: &Option<Duration>,
         to: S,

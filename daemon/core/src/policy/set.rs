@@ -32,6 +32,7 @@ pub struct Placed {
 }
 
 /// A rule of either effect.
+#[expect(clippy::large_enum_variant, reason = "most rules allow, and there are 2,000 at most")]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum AnyRule {
     /// `effect = "allow"`, which is so where nothing is said.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -326,6 +327,19 @@ impl<'t> Value<'t, '_> {
         self.value.as_str().ok_or_else(|| self.not("a text in quotes", example))
     }
 
+    /// A text, or a date and time as TOML writes them.
+    pub(super) fn time(self, example: &str) -> Result<String, Wrong> {
+        match self.value {
+            DeValue::Datetime(time) => Ok(time.to_string()),
+            _ => self.text(example).map(str::to_owned),
+        }
+    }
+
+    /// The value as JSON has it.
+    pub(super) fn json(self) -> Json {
+        json(self.value)
+    }
+
     pub(super) fn is_text(self) -> bool {
         self.value.as_str().is_some()
     }
@@ -352,6 +366,24 @@ impl<'t> Value<'t, '_> {
             format!("`{}` must be {wanted}, and this is of type {found}", self.name),
             format!("write {example}"),
         )
+    }
+}
+
+/// A TOML value as JSON has it: a time becomes text, and a number that is too large for it null.
+fn json(value: &DeValue<'_>) -> Json {
+    match value {
+        DeValue::String(text) => Json::from(text.as_ref()),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).ok().into()
+        }
+        DeValue::Float(number) => number.as_str().parse::<f64>().ok().into(),
+        DeValue::Boolean(truth) => Json::from(*truth),
+        DeValue::Datetime(time) => Json::from(time.to_string()),
+        DeValue::Array(values) => values.iter().map(|value| json(value.get_ref())).collect(),
+        DeValue::Table(table) => {
+            let members = table.iter();
+            members.map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref()))).collect()
+        }
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) fn reason(fields: &mut Fields<'_, '_, '_>) -> Result<ReasonRules, Rep
     let kinds = kinds(fields);
 
     let required = required?.unwrap_or(false);
+    let (length, pattern) = (length?, pattern?);
     let mut meaningless = Ok(());
     for key in ["min_reason_length", "reason_pattern", "reason_hint"] {
         if !required && fields.has(key) {
@@ -41,8 +42,8 @@ pub(super) fn reason(fields: &mut Fields<'_, '_, '_>) -> Result<ReasonRules, Rep
         }
     }
     meaningless?;
-    let min_length = if required { length?.unwrap_or(1) } else { 0 };
-    Ok(ReasonRules { required, min_length, pattern: pattern?, kinds: kinds? })
+    let min_length = if required { length.unwrap_or(1) } else { 0 };
+    Ok(ReasonRules { required, min_length, pattern, kinds: kinds? })
 }
 
 fn pattern(fields: &mut Fields<'_, '_, '_>) -> Given<ReasonPattern> {

@@ -82,6 +82,7 @@ pub(super) struct Checked {
 }
 
 /// What an expression looks at, and has to be given.
+#[expect(clippy::struct_excessive_bools, reason = "one for each variable")]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct LooksAt {
     pub(super) ask: bool,
