@@ -93,9 +93,9 @@ async fn whoever_finds_an_ask_expired_everybody_who_watches_is_told() {
 
 /// A key that may see values, and one to see.
 async fn agent_with_a_secret(test: &TestBroker, admin: &User) -> (Agent, Resource) {
-    let scopes = ["secrets:read", "secrets:reveal"].map(str::to_owned);
-    let key = NewKey { name: "key".to_owned(), scopes: scopes.to_vec(), ..NewKey::default() };
-    let made = test.broker.create_key(admin, key).await.unwrap();
+    let scopes = ["secrets:read", "secrets:reveal"].map(str::to_owned).to_vec();
+    let new = NewKey { name: "key".to_owned(), scopes, ..NewKey::default() };
+    let made = test.broker.create_key(admin, new).await.unwrap();
     put(test, admin).await;
     let agent = test.agent(&made.1.expose()).await.unwrap();
     (agent, "vouchsafe://secrets/prod/A".parse().unwrap())

@@ -96,13 +96,13 @@ impl World {
                 if reveal { &["secrets:read", "secrets:reveal"] } else { &["secrets:read"] };
             let scopes: Vec<_> = scopes.iter().map(|s| (*s).to_owned()).collect();
             let admin = world.admin().await;
-            let key = NewKey {
+            let new = NewKey {
                 name: name.to_owned(),
                 scopes,
                 owner: Some(owner.to_owned()),
                 ..NewKey::default()
             };
-            let made = world.test.broker.create_key(&admin, key).await;
+            let made = world.test.broker.create_key(&admin, new).await;
             let value = made.unwrap().1.expose().to_string();
             let key = Key { owner, reveal, enabled: true, value, old_value: None };
             world.model.keys.push(key);

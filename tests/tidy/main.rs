@@ -49,11 +49,15 @@ const ONE_PLACE: &[(&str, &[&str])] = &[
 
 /// All that the core may depend on: nothing with a runtime, a file or a clock in it.
 const CORE_DEPENDENCIES: &[&str] = &[
+    "cel",
     "chrono",
+    "chrono-tz",
     "crc32fast",
+    "cron",
     "data-encoding",
     "globset",
     "humantime",
+    "regex",
     "ring",
     "serde",
     "serde_json",

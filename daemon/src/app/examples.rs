@@ -6,7 +6,11 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// The files of `policies/`, as they were when this was built.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 8] = [
+    ("audit.cases.toml", include_str!("../../../policies/audit.cases.toml")),
+    ("audit.toml", include_str!("../../../policies/audit.toml")),
+    ("conditions.cases.toml", include_str!("../../../policies/conditions.cases.toml")),
+    ("conditions.toml", include_str!("../../../policies/conditions.toml")),
     ("deny.cases.toml", include_str!("../../../policies/deny.cases.toml")),
     ("deny.toml", include_str!("../../../policies/deny.toml")),
     ("secrets.cases.toml", include_str!("../../../policies/secrets.cases.toml")),

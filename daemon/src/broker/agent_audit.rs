@@ -1,10 +1,11 @@
 //! The log, for agents: as far as the rule on `vouchsafe://audit` lets them, and never beyond
 //! their project.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 use vouchsafe_core::audit::Action;
-use vouchsafe_core::caller::Agent;
-use vouchsafe_core::id::ApprovalId;
+use vouchsafe_core::caller::{Agent, Reach};
 use vouchsafe_core::key::Scope;
 use vouchsafe_core::lease::Lease;
 use vouchsafe_core::resource::{Operation, Resource};
@@ -12,13 +13,11 @@ use vouchsafe_core::time::UnixTime;
 
 use super::agents::Done;
 use super::asks::{Arguments, Asked, Plea, Wish, need_scope};
-use super::audit::{described, fields, group_by, page_start};
+use super::audit::{described, filter, group_by, page_start};
 use super::doors::live_agent;
 use super::emergency::check_not_stopped;
 use super::gives::Stand;
-use super::{
-    AuditQuery, AuditRelease, Broker, Page, Paged, Refused, Stop, StoredEntry, approvals, entries,
-};
+use super::{AuditQuery, AuditRelease, Broker, Page, Paged, Refused, Stop, StoredEntry, entries};
 use crate::store::{Filter, Tx};
 
 /// What the lines of one page have together at most, in bytes; one line is on it in any case.
@@ -44,6 +43,8 @@ impl Broker {
         page: Page,
         plea: Plea,
     ) -> Result<AuditRelease, Refused> {
+        // Whatever was asked for, this is how far a key reaches.
+        let query = AuditQuery { project: Some(agent.project_name.clone()), ..query };
         let subject = entries::by_agent(Action::AUDIT_QUERIED, agent).resource(&Resource::Audit);
         let subject = entries::worded(subject, agent, Operation::Read, &plea);
         let subject = described(subject, &query, by);
@@ -96,12 +97,9 @@ fn reach(
     live_agent(tx, &wish.agent)?;
     check_not_stopped(tx, wish.agent.project, wish.agent.key)?;
     need_scope(&wish.agent, Scope::AuditRead)?;
-    let approval = match query.approval.as_deref().filter(|id| !id.is_empty()) {
-        Some(id) => Some(approval_here(tx, wish, id)?),
-        None => None,
-    };
-    let project = Some(wish.agent.project_name.clone());
-    let filter = Filter { approval, project, ..fields(query.clone())? };
+    // Nothing of another project, whatever is asked for.
+    let reach = Reach::Projects(BTreeSet::from([wish.agent.project]));
+    let filter = filter(tx, &reach, query.clone())?;
     let wanted = wish.want(tx, &Resource::Audit)?;
     let mut settled = Vec::new();
     let lease = match wish.stand(tx, &wanted)? {
@@ -115,16 +113,6 @@ fn reach(
     let (lease, _grant) = wish.take(tx, lease, &wanted, entry)?;
     let what = Reached::Granted { filter: Box::new(filter), lease: Box::new(lease) };
     Ok(Done { what, settled })
-}
-
-/// The approval of an id, if it is of the agent's project.
-fn approval_here(tx: &Tx<'_>, wish: &Wish, id: &str) -> Result<ApprovalId, Stop> {
-    let approval = approvals::find(tx, id)?;
-    if approval.ask().project == wish.agent.project {
-        Ok(approval.ask().id)
-    } else {
-        Err(approvals::not_found(id).into())
-    }
 }
 
 /// The filters as arguments: what an approval is bound to.

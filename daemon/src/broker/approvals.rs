@@ -10,7 +10,7 @@ use vouchsafe_core::approval::{
     Approval, Approved, Ballot, Bar, ExpiryCause, How, Standing, Vote, VoteError,
 };
 use vouchsafe_core::audit::Action;
-use vouchsafe_core::caller::User;
+use vouchsafe_core::caller::{Reach, User};
 use vouchsafe_core::id::{ApprovalId, LeaseId, ProjectId};
 use vouchsafe_core::lease::{Active, Lease};
 use vouchsafe_core::policy::Directory;
@@ -91,7 +91,7 @@ impl Broker {
         let (user, id, now) = (user.clone(), id.to_owned(), self.now());
         self.look("show_approval", move |reader| {
             live_user(reader, &user)?;
-            let approval = find_covered(reader, &user, &id)?;
+            let approval = find_covered(reader, &user.reach, &id)?;
             view(reader, approval, &user, &People::at(now))
         })
         .await
@@ -233,18 +233,14 @@ pub(super) fn find(reader: &Reader<'_>, typed: &str) -> Result<Approval, Stop> {
     }
 }
 
-/// [`find`], for a person: what their reach does not cover is not there.
+/// [`find`], where what the reach does not cover is not there.
 pub(super) fn find_covered(
     reader: &Reader<'_>,
-    user: &User,
+    reach: &Reach,
     typed: &str,
 ) -> Result<Approval, Stop> {
     let approval = find(reader, typed)?;
-    if user.reach.covers(approval.ask().project) {
-        Ok(approval)
-    } else {
-        Err(not_found(typed).into())
-    }
+    if reach.covers(approval.ask().project) { Ok(approval) } else { Err(not_found(typed).into()) }
 }
 
 pub(super) fn not_found(typed: &str) -> Refused {
@@ -330,7 +326,7 @@ fn cast(
     loaded: &Loaded,
 ) -> Result<Voted, Stop> {
     live_user(tx, user)?;
-    let pending = match find_covered(tx, user, &command.id)? {
+    let pending = match find_covered(tx, &user.reach, &command.id)? {
         Approval::Pending(pending) => pending,
         settled => return Err(settled_already(&settled).into()),
     };

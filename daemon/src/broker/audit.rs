@@ -153,7 +153,8 @@ impl Broker {
         let (user, query) = (user.clone(), query.clone());
         self.look("audit_filter", move |reader| {
             live_user(reader, &user)?;
-            filter(reader, &user, query)
+            project_named(reader, &user, query.project.as_deref())?;
+            filter(reader, &user.reach, query)
         })
         .await
     }
@@ -283,41 +284,33 @@ pub(super) fn page_start(page: &Page) -> Result<Option<u64>, Refused> {
     })
 }
 
-/// What a person's query means, as far as they reach.
-fn filter(reader: &Reader<'_>, user: &User, query: AuditQuery) -> Result<Filter, Stop> {
-    let approval = match query.approval.as_deref().filter(|id| !id.is_empty()) {
-        Some(id) => Some(approvals::find_covered(reader, user, id)?.ask().id),
+/// What a query means for somebody who may look into these projects.
+pub(super) fn filter(
+    reader: &Reader<'_>,
+    reach: &Reach,
+    query: AuditQuery,
+) -> Result<Filter, Stop> {
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let approval = match given(query.approval) {
+        Some(id) => Some(approvals::find_covered(reader, reach, &id)?.ask().id),
         None => None,
     };
-    let project = project_named(reader, user, query.project.as_deref())?;
-    let filter = Filter {
-        approval,
-        project: project.map(|project| project.name.to_string()),
-        within: within(reader, user)?,
-        ..fields(query)?
-    };
-    Ok(filter)
-}
-
-/// What a query means apart from the approval and the project that it names.
-pub(super) fn fields(query: AuditQuery) -> Result<Filter, Refused> {
-    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     Ok(Filter {
         since: query.since,
         until: query.until,
         actor: given(query.actor),
         action: given(query.action).map(|text| action(&text)).transpose()?,
         resource: given(query.resource).map(|text| resource(&text)).transpose()?,
-        approval: None,
+        approval,
         outcome: given(query.outcome).map(|text| outcome(&text)).transpose()?,
-        project: None,
-        within: None,
+        project: given(query.project),
+        within: within(reader, reach)?,
     })
 }
 
-/// The projects that a person may look into, by name; none: there is nothing that they may not.
-fn within(reader: &Reader<'_>, user: &User) -> Result<Option<Vec<String>>, Stop> {
-    let Reach::Projects(projects) = &user.reach else { return Ok(None) };
+/// The projects of a reach, by name; none where it is everywhere.
+fn within(reader: &Reader<'_>, reach: &Reach) -> Result<Option<Vec<String>>, Stop> {
+    let Reach::Projects(projects) = reach else { return Ok(None) };
     let all = reader.projects()?.into_iter();
     let covered = all.filter(|project| projects.contains(&project.id));
     Ok(Some(covered.map(|project| project.name.to_string()).collect()))

@@ -36,8 +36,8 @@ impl Broker {
                 |before, limit| Ok(reader.leases_before(&rows, before, limit)?),
                 |lease| Before { at: lease.terms().issued_at, id: lease.terms().id.to_string() },
                 |lease| {
-                    let covered = user.reach.covers(lease.terms().project);
-                    Ok((covered && wanted(&filter, &lease)).then_some(lease))
+                    let seen = user.reach.covers(lease.terms().project);
+                    Ok((seen && wanted(&filter, &lease)).then_some(lease))
                 },
             )
         })

@@ -1,7 +1,11 @@
 //! Tables for what rules decide and for what is wrong with files; properties of sets.
 
+mod conditions;
 mod decisions;
+mod expressions;
 mod mistakes;
+mod mistakes_asking;
+mod mistakes_conditions;
 mod properties;
 
 use super::*;

@@ -17,9 +17,10 @@ fn check(text: &str, expect: &[&str]) {
 
 #[test]
 fn keys_nobody_knows_are_refused() {
-    let keys = "a rule has name, resource, operations, effect, approval, approvers, quorum, \
-                self_approval, require_reason, min_reason_length, lease, pending_for, \
-                follow_rotation";
+    let keys = "a rule has name, resource, operations, effect, approval, mode, approvers, quorum, \
+                factor, self_approval, auto_approve, require_reason, min_reason_length, \
+                reason_pattern, reason_hint, reason_kinds, lease, pending_for, escalate_after, \
+                escalate_to, remind_every, remember, bind, follow_rotation, break_glass";
     check(
         &rule_with("aproval = 1"),
         &[&format!("a.toml:5: `aproval` is not a key of a rule; {keys}")],
@@ -28,13 +29,9 @@ fn keys_nobody_knows_are_refused() {
         &rule_with("\"a\\u202eb\" = 1"),
         &[&format!("a.toml:5: `a\\u{{202e}}b` is not a key of a rule; {keys}")],
     );
-    for key in ["auto_approve", "bind", "factor", "notify", "remember"] {
-        let expect = format!("a.toml:5: `{key}` is not supported by this version; remove it");
-        check(&rule_with(&format!("{key} = 1")), &[&expect]);
-    }
     check(
-        &format!("{}\n[rule.auto_approve]\ndays = \"Mon-Fri\"\n", rule_with("")),
-        &["a.toml:8: `auto_approve` is not supported by this version; remove it"],
+        &rule_with("notify = [\"email\"]"),
+        &["a.toml:5: `notify` is not supported by this version; remove it"],
     );
     check(
         &rule_with("lease = { defualt = \"1m\" }"),
@@ -137,10 +134,9 @@ fn values_of_another_type_are_refused() {
             "effect = \"block\"",
             "`effect` is `block`; write \"allow\" or \"deny\"; without it, a rule allows",
         ),
-        ("approval = \"maybe\"", "`approval` is `maybe`; write \"required\" or \"none\""),
         (
-            "approval = \"level\"",
-            "`approval = \"level\"` is not supported by this version; write \"required\" or \"none\"",
+            "approval = \"maybe\"",
+            "`approval` is `maybe`; write \"required\", \"level\" or \"none\"",
         ),
     ] {
         check(&rule_with(line), &[&format!("a.toml:5: {expect}")]);
@@ -268,11 +264,22 @@ fn what_a_rule_does_not_use_is_refused() {
         ("quorum", "quorum = 1"),
         ("self_approval", "self_approval = false"),
         ("pending_for", "pending_for = \"1h\""),
+        ("mode", "mode = \"enforce\""),
+        ("auto_approve", "auto_approve = { requester = \"ci-*\" }"),
+        ("remind_every", "remind_every = \"5m\""),
+        ("remember", "remember = true"),
+        ("break_glass", "break_glass = [\"bob\"]"),
     ] {
         check_approvers(
             &format!("approval = \"none\"\n{line}"),
             &format!("a.toml:5: `{key}` means nothing on a rule that asks nobody; remove it"),
         );
+        check_approvers(
+            &format!("effect = \"deny\"\n{line}"),
+            &format!("a.toml:5: `{key}` means nothing on a rule that denies; remove it"),
+        );
+    }
+    for (key, line) in [("bind", "bind = \"tool\""), ("reason_kinds", "reason_kinds = [\"x\"]")] {
         check_approvers(
             &format!("effect = \"deny\"\n{line}"),
             &format!("a.toml:5: `{key}` means nothing on a rule that denies; remove it"),
@@ -479,16 +486,44 @@ fn a_case_with_a_mistake_is_refused_too() {
              A-Z and a-z, digits and _ . - only; write a resource such as \
              vouchsafe://secrets/production/DATABASE_URL",
             "a.toml:4: `see` is not an operation; write list, use, read, write, delete or call",
-            "a.toml:5: `expect` is `maybe`; write \"ask\", \"allow\" or \"refuse\"",
+            "a.toml:5: `expect` is `maybe`; write \"ask\", \"approve\" (by its conditions), \"allow\" \
+             (nobody is asked), \"observe\", \"reason\" (it does not do) or \"refuse\"",
             "a.toml:6: `quorum` must be a whole number, and this is of type string; write quorum = 0",
             "a.toml:7: `got` is not a key of a case; a case has name, resource, operation, key, \
-             expect, rule, approvers, quorum, require_reason, min_reason_length, lease_default, \
-             lease_max, uses, pending_for",
+             level, owner, reason, reason_kind, at, arguments, read_only, destructive, expect, rule, \
+             approvers, quorum, factors, conditions_failed, reason_lacks, would, require_reason, \
+             min_reason_length, lease_default, lease_max, uses, pending_for, escalate_after, \
+             remember",
             "a.toml:9: this case has no `expect`; write expect = \"ask\"",
             "a.toml:9: this case has no `name`; write name = \"Names are free to see\"",
             "a.toml:9: this case has no `operation`; write operation = \"read\"",
             "a.toml:9: this case has no `resource`; write resource = \
              \"vouchsafe://secrets/demo/GREETING\"",
+        ]
+    );
+}
+
+#[test]
+fn what_a_case_says_of_the_asker_is_checked() {
+    let text = "[[case]]\nname = \"x\"\nresource = \"vouchsafe://audit\"\noperation = \"read\"\n\
+                expect = \"ask\"\nlevel = \"lax\"\nreason = \" \"\nat = \"noon\"\n\
+                arguments = \"[1]\"\nread_only = 1\n\n[[case]]\nname = \"y\"\n\
+                resource = \"vouchsafe://audit\"\noperation = \"read\"\nexpect = \"ask\"\n\
+                arguments = \"{\"\n";
+    let shown: Vec<_> =
+        parse_cases(&file(text)).unwrap_err().iter().map(ToString::to_string).collect();
+    let arguments = "write arguments = { title = \"Hello\" }, or an object as JSON text";
+    assert_eq!(
+        shown,
+        [
+            "a.toml:6: `lax` is not a level: write strict, balanced, permissive or auto; write \
+             level = \"balanced\", or remove it",
+            "a.toml:7: the reason is empty; write another",
+            "a.toml:8: `noon` is not a time of day; write at = \"2026-11-21T10:00:00Z\"",
+            &format!("a.toml:9: `arguments` is not a table; {arguments}"),
+            "a.toml:10: `read_only` must be true or false, and this is of type integer; write \
+             read_only = true",
+            &format!("a.toml:17: `{{` is not JSON; {arguments}"),
         ]
     );
 }

@@ -198,3 +198,70 @@ proptest! {
         }
     }
 }
+
+/// Four people in any of two groups, some of whom count.
+fn any_people() -> impl Strategy<Value = Directory> {
+    let one = (any::<bool>(), any::<bool>(), prop::sample::subsequence(vec!["g", "h"], 0..=2));
+    prop::collection::vec(one, 4).prop_map(|all| Directory {
+        members: all
+            .iter()
+            .zip(["p", "q", "r", "s"])
+            .map(|((enabled, approves, groups), name)| {
+                // Most people count.
+                member(name, *enabled || name < "r", *approves || name != "s", groups)
+            })
+            .collect(),
+    })
+}
+
+fn any_quorum() -> impl Strategy<Value = Quorum> {
+    let refs = vec!["p", "q", "r", "s", "group:g", "group:h"];
+    let from = prop::sample::subsequence(refs, 1..=3)
+        .prop_map(|from| from.iter().map(|name| name.parse().unwrap()).collect());
+    let factor = (from, 1..=2_u32).prop_map(|(from, count)| Factor { from, count });
+    prop::collection::vec(factor, 1..=3)
+        .prop_map(|factors| Quorum { factors, self_approval: false })
+}
+
+/// Whether these people can be given places so that every factor is filled, by trying it all.
+fn can_fill(places: &[Vec<ApproverRef>], voters: &[&str], people: &Directory) -> bool {
+    let Some((first, rest)) = places.split_first() else { return true };
+    voters.iter().enumerate().any(|(at, voter)| {
+        let others: Vec<_> = [&voters[..at], &voters[at + 1..]].concat();
+        eligible(first, people).contains(*voter) && can_fill(rest, &others, people)
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_quorum_is_met_when_everybody_can_be_given_a_place(
+        quorum in any_quorum(),
+        people in any_people(),
+        voters in prop::sample::subsequence(vec!["p", "q", "r", "s"], 0..=4).prop_shuffle(),
+    ) {
+        let places: Vec<_> = quorum
+            .factors
+            .iter()
+            .flat_map(|factor| (0..factor.count).map(|_| factor.from.clone()))
+            .collect();
+        let met = quorum.is_met(&voters, &[], &people);
+        prop_assert_eq!(met, can_fill(&places, &voters, &people));
+        // Nobody is two people, and nobody who does not count is one.
+        prop_assert!(!met || voters.len() >= places.len());
+        let twice = [voters.as_slice(), voters.as_slice()].concat();
+        prop_assert_eq!(quorum.is_met(&twice, &[], &people), met);
+    }
+
+    #[test]
+    fn a_quorum_of_several_is_never_met_by_one(
+        quorum in any_quorum(),
+        people in any_people(),
+        also in prop::bool::ANY,
+    ) {
+        let also: &[ApproverRef] = if also { &[ApproverRef::Group("g".to_owned())] } else { &[] };
+        for name in ["p", "q", "r", "s"] {
+            let alone = quorum.is_met(&[name, name, name], also, &people);
+            prop_assert!(!alone || quorum.people() == 1, "{name} alone is {quorum:?}");
+        }
+    }
+}
