@@ -12,7 +12,7 @@ use crate::text::safe_line;
 use crate::words::GlassOperation;
 use crate::{leases, output, prompt, reviews, time};
 
-/// Break the glass: give a key a short lease at once
+/// Break the glass: give a key a short lease at once.
 ///
 /// Only where the rule lets you. Everybody the rule names is told, and it stands open until
 /// somebody else says with `vouchsafe reviews` whether it was right; until then you get no second

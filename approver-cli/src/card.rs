@@ -136,7 +136,8 @@ impl Card {
             text.extend(["  (", &safe_line(&item.description), ")"]);
         }
         self.line("", &text);
-        if !item.rule.is_empty() {
+        // A change of the rules gives no lease.
+        if !item.rule.is_empty() && !change::is_about_rules(item) {
             let rule = safe_line(&item.rule);
             self.line("", &format!("  rule \"{rule}\": {}", lease(item)));
         }
@@ -357,7 +358,9 @@ ap_7k3m0000deadbeef  pending; expires in 58 min; asked 8 s ago
         let mut change = approval();
         change.items.truncate(1);
         let item = change.items.first_mut().unwrap();
-        *item = ApprovalItem { resource: "vouchsafe://policy".to_owned(), ..Default::default() };
+        item.resource = "vouchsafe://policy".to_owned();
+        item.description = "the rules of all projects".to_owned();
+        item.version = 0;
         change.arguments =
             r#"{"diff":"-quorum = 2\n+quorum = 1\n","from":"aa","to":"bb","files":["a.toml"]}"#
                 .to_owned();
@@ -368,7 +371,7 @@ ap_7k3m0000deadbeef  pending; expires in 58 min; asked 8 s ago
         let expected = "\
   who         jane, a person; their own vote does not count
   wants       change the rules
-              vouchsafe://policy
+              vouchsafe://policy  (the rules of all projects)
   reason      none was given
   change      from rules aa to rules bb
               files: a.toml

@@ -20,7 +20,7 @@ Exit codes:
   4  not found
   5  conflict: settled already, stale, exists, moved on
   6  the daemon cannot be reached, or is too busy
-  7  a check found a fault (audit verify, policy check, policy test, doctor)
+  7  a check found a fault (audit verify, doctor, policy check, test, replay and reload)
 
 Ids may be shortened while they are unique. Lists show 100 entries unless --limit says otherwise.
 VOUCHSAFE_TOKEN, where set, is the token to sign in with instead of the one in the home folder.";

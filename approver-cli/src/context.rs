@@ -16,7 +16,8 @@ pub(crate) struct Global {
     /// Home folder of the daemon [default: ~/.vouchsafe]
     #[arg(long, global = true, value_name = "DIR", env = "VOUCHSAFE_HOME", hide_env_values = true)]
     home: Option<PathBuf>,
-    /// Project that the command is about [default: default; for audit, stop and users, all of them]
+    /// Project that the command is about [default: default; for audit, stop, reviews and users, all of
+    /// them]
     #[arg(long, global = true, value_name = "NAME")]
     project: Option<String>,
     /// How to print answers

@@ -141,7 +141,9 @@ async fn list(list: List, context: &Context) -> Result<(), CliError> {
         Ok((answer.leases, answer.next_token))
     })
     .await?;
-    context.out.page(&COLUMNS, &page.map(|lease| record(&lease)), "no leases")
+    let is_json = context.out.is_json();
+    let page = page.map(|lease| if is_json { record(&lease) } else { row(&lease) });
+    context.out.page(&COLUMNS, &page, "no leases")
 }
 
 async fn revoke(revoke: Revoke, context: &Context) -> Result<(), CliError> {
@@ -175,6 +177,21 @@ async fn sessions(key: Option<String>, context: &Context) -> Result<(), CliError
     let answer = daemon.leases().list_sessions(request).await?.into_inner();
     let sessions: Vec<Record> = answer.sessions.iter().map(session).collect();
     context.out.list(&SESSION_COLUMNS, &sessions, "no sessions")
+}
+
+/// What fits on a line. That a rule was only observed is not overlooked.
+fn row(lease: &Lease) -> Record {
+    let status = words::lease_status(lease.status);
+    let status = if lease.observed { format!("{status}, OBSERVED") } else { status };
+    Record::new()
+        .text("id", &lease.id)
+        .text("status", status)
+        .text("key_name", &lease.key_name)
+        .text("operation", words::operation(lease.operation))
+        .text("resource", &lease.resource)
+        .number("used", lease.used)
+        .time("issued_at", lease.issued_at)
+        .time("expires_at", lease.expires_at)
 }
 
 pub(crate) fn record(lease: &Lease) -> Record {
@@ -213,4 +230,31 @@ fn session(session: &Session) -> Record {
         .texts("given_by", &session.given_by)
         .time("given_at", session.given_at)
         .time("until", session.until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_of_an_observed_rule_says_so_in_its_row() {
+        let now = "2026-11-21T12:00:00Z".parse().unwrap();
+        let lease = Lease { status: 1, ..Lease::default() };
+        assert_eq!(row(&lease).cell("status", now), "active");
+        let lease = Lease { observed: true, ..lease };
+        assert_eq!(row(&lease).cell("status", now), "active, OBSERVED");
+    }
+
+    #[test]
+    fn a_session_tells_who_gave_it_and_until_when() {
+        let now = "2026-11-21T12:00:00Z".parse().unwrap();
+        let until = "2026-11-21T12:30:00Z".parse().ok().map(time::to_proto);
+        let given = Session {
+            given_by: vec!["jane".to_owned(), "joe".to_owned()],
+            until,
+            ..Session::default()
+        };
+        assert_eq!(session(&given).cell("given_by", now), "jane, joe");
+        assert_eq!(session(&given).cell("until", now), "in 30 min");
+    }
 }

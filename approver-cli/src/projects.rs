@@ -54,7 +54,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Close a project
+/// Close a project.
 ///
 /// Its keys open nothing any more, its leases end and its asks are withdrawn. Its secrets and keys
 /// stay as they are, and `vouchsafe projects restore` takes it back into use.

@@ -11,9 +11,10 @@ use crate::record::Record;
 use crate::text::shortened;
 use crate::words;
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     ("ID", "id"),
     ("STATE", "state"),
+    ("PROJECT", "project"),
     ("BY", "by"),
     ("KEY", "key"),
     ("OPERATION", "operation"),
@@ -23,9 +24,9 @@ const COLUMNS: [Column; 9] = [
     ("REVIEWER", "reviewer"),
 ];
 
-/// List broken glasses, and say whether they were right
+/// List broken glasses, and say whether they were right.
 ///
-/// Whoever broke a glass, and the owner of the key, cannot answer it. Until somebody else has, its
+/// Those of all projects, unless --project names one. Whoever broke a glass, and the owner of the key, cannot answer it. Until somebody else has, its
 /// breaker gets no second one.
 #[derive(Args, Debug)]
 pub(crate) struct Command {
@@ -82,7 +83,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
 
 async fn list(list: &List, context: &Context) -> Result<(), CliError> {
     let daemon = context.daemon().await?;
-    let request = ListReviewsRequest { project: context.project.clone(), open: list.open };
+    let request = ListReviewsRequest { project: context.project_named(), open: list.open };
     let answer = daemon.emergency().list_reviews(request).await?.into_inner();
     let is_json = context.out.is_json();
     let told = |review: &Review| if is_json { record(review) } else { row(review) };
@@ -116,6 +117,7 @@ fn row(review: &Review) -> Record {
     Record::new()
         .text("id", &review.id)
         .text("state", state(review))
+        .text("project", &review.project)
         .text("by", &review.by)
         .text("key", &review.key)
         .text("operation", words::operation(review.operation))

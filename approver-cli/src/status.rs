@@ -27,45 +27,20 @@ pub(crate) async fn status(context: &Context) -> Result<(), CliError> {
 pub(crate) async fn whoami(context: &Context) -> Result<(), CliError> {
     let daemon = context.daemon().await?;
     let answer = daemon.status().who_am_i(WhoAmIRequest {}).await?.into_inner();
-    let user = users::record(&answer.user.unwrap_or_default());
+    let user = users::told(&answer.user.unwrap_or_default(), context);
     context.out.record(&user.text("proof", answer.proof))
 }
 
 /// What must not be overlooked, the worst first, a line each.
-pub(crate) fn warnings(status: &ShowStatusResponse) -> Vec<String> {
-    let mut warnings: Vec<String> =
-        status.stops.iter().map(|stop| format!("STOPPED: {}", safe_line(stop))).collect();
-    match status.reviews_open {
-        0 => {}
-        1 => warnings.push(
-            "REVIEW: nobody has looked at 1 broken glass: see `vouchsafe reviews --open`"
-                .to_owned(),
-        ),
-        count => warnings.push(format!(
-            "REVIEW: nobody has looked at {count} broken glasses: see `vouchsafe reviews --open`"
-        )),
-    }
-    if !status.rules_observed.is_empty() {
-        let rules: Vec<String> =
-            status.rules_observed.iter().map(|rule| format!("\"{}\"", safe_line(rule))).collect();
-        warnings.push(format!(
-            "OBSERVED ONLY: {} let through what they match, {} asks so far, and nobody is asked",
-            rules.join(", "),
-            status.observed_asks
-        ));
-    }
-    warnings.extend(status.warnings.iter().map(|text| format!("warning: {}", safe_line(text))));
-    warnings
+fn warnings(status: &ShowStatusResponse) -> Vec<String> {
+    let stops = status.stops.iter().map(|stop| format!("STOP: {}", safe_line(stop)));
+    let others = status.warnings.iter().map(|text| format!("warning: {}", safe_line(text)));
+    stops.chain(others).collect()
 }
 
 /// For people, who have read the warnings already.
 fn told(status: &ShowStatusResponse) -> Record {
-    let without = ShowStatusResponse {
-        warnings: Vec::new(),
-        stops: Vec::new(),
-        rules_observed: Vec::new(),
-        ..status.clone()
-    };
+    let without = ShowStatusResponse { warnings: Vec::new(), stops: Vec::new(), ..status.clone() };
     record(&without)
 }
 
@@ -98,21 +73,15 @@ mod tests {
     #[test]
     fn what_must_not_be_overlooked_comes_first_and_the_worst_before_the_rest() {
         let status = ShowStatusResponse {
-            stops: vec!["all, by jane: leak\u{1b}".to_owned()],
-            reviews_open: 2,
-            rules_observed: vec!["New rule".to_owned()],
-            observed_asks: 17,
-            warnings: vec!["the disk is nearly full".to_owned()],
+            stops: vec!["everything is stopped by jane: leak\u{1b}".to_owned()],
+            warnings: vec!["1 rule is only observed and asks nobody: \"New\".".to_owned()],
             ..ShowStatusResponse::default()
         };
         assert_eq!(
             warnings(&status),
             [
-                "STOPPED: all, by jane: leak\\u{1b}",
-                "REVIEW: nobody has looked at 2 broken glasses: see `vouchsafe reviews --open`",
-                "OBSERVED ONLY: \"New rule\" let through what they match, 17 asks so far, and \
-                 nobody is asked",
-                "warning: the disk is nearly full",
+                "STOP: everything is stopped by jane: leak\\u{1b}",
+                "warning: 1 rule is only observed and asks nobody: \"New\".",
             ]
         );
         assert!(warnings(&ShowStatusResponse::default()).is_empty());

@@ -15,7 +15,7 @@ use crate::text::safe_line;
 const COLUMNS: [Column; 4] =
     [("STOPPED", "what"), ("BY", "by"), ("REASON", "reason"), ("AT", "at")];
 
-/// Stop everything, a project or a key, at once
+/// Stop everything, a project or a key, at once.
 ///
 /// With --key that key of the project, with --project that project, with neither everything. From
 /// that moment no lease of it releases anything and nothing new can be asked for; what is pending
@@ -34,7 +34,7 @@ pub(crate) struct StopLeases {
     yes: bool,
 }
 
-/// Take a stop back
+/// Take a stop back.
 ///
 /// Names what was stopped as `vouchsafe stop` did: --key, --project, or neither for the stop of
 /// everything. Other stops stand until they are taken back themselves.

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{self, Column};
-use crate::record::Record;
+use crate::record::{Field, Record};
 use crate::words::{self, Role};
 use crate::{home, pages, prompt};
 
@@ -130,7 +130,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
         Command::Show { name } => {
             let request = ShowUserRequest { name };
             let user = context.daemon().await?.users().show_user(request).await?.into_inner();
-            context.out.record(&record(&user))
+            context.out.record(&told(&user, context))
         }
         Command::Update(update) => {
             let request = UpdateUserRequest {
@@ -143,7 +143,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
             };
             let changes_roles = request.set_roles;
             let user = context.daemon().await?.users().update_user(request).await?.into_inner();
-            context.out.record(&record(&user))?;
+            context.out.record(&told(&user, context))?;
             if changes_roles {
                 say_where(context);
             }
@@ -152,12 +152,12 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
         Command::Enable { name } => {
             let request = EnableUserRequest { name };
             let user = context.daemon().await?.users().enable_user(request).await?.into_inner();
-            context.out.record(&record(&user))
+            context.out.record(&told(&user, context))
         }
         Command::Disable { name, reason } => {
             let request = DisableUserRequest { name, reason: reason.unwrap_or_default() };
             let user = context.daemon().await?.users().disable_user(request).await?.into_inner();
-            context.out.record(&record(&user))
+            context.out.record(&told(&user, context))
         }
         Command::Token { name, save, yes } => token(name, save, yes, context).await,
     }
@@ -171,9 +171,7 @@ async fn list(limit: u32, context: &Context) -> Result<(), CliError> {
         Ok((answer.users, answer.next_token))
     })
     .await?;
-    let is_json = context.out.is_json();
-    let page = page.map(|user| if is_json { record(&user) } else { row(&user) });
-    context.out.page(&COLUMNS, &page, "no users")
+    context.out.page(&COLUMNS, &page.map(|user| told(&user, context)), "no users")
 }
 
 /// Where the roles hold that were just given or taken.
@@ -217,34 +215,35 @@ fn show_token(made: UserWithToken, context: &Context) -> Result<(), CliError> {
             Record::new().with_record("user", Some(record(&user))).text("token", token.as_str());
         return context.out.record(&shown);
     }
-    context.out.record(&record(&user).text("token", token.as_str()))?;
+    context.out.record(&shown(&user).text("token", token.as_str()))?;
     output::note("this is the only time that the token is shown");
     Ok(())
 }
 
-/// What fits on a line.
-fn row(user: &User) -> Record {
-    let in_projects: Vec<String> = user
-        .project_roles
-        .iter()
-        .map(|roles| format!("{}: {}", roles.project, role_words(&roles.roles).join(", ")))
-        .collect();
-    Record::new()
-        .text("name", &user.name)
-        .texts("roles", role_words(&user.roles))
-        .text("project_roles", in_projects.join("; "))
-        .texts("groups", &user.groups)
-        .flag("enabled", user.enabled)
-        .time("created_at", user.created_at)
-        .time("last_used_at", user.last_used_at)
+/// As the answer is printed.
+pub(crate) fn told(user: &User, context: &Context) -> Record {
+    if context.out.is_json() { record(user) } else { shown(user) }
 }
 
-pub(crate) fn record(user: &User) -> Record {
+fn shown(user: &User) -> Record {
+    let in_projects = user
+        .project_roles
+        .iter()
+        .map(|roles| format!("{}: {}", roles.project, role_words(&roles.roles).join(", ")));
+    fields(user, Field::Text(in_projects.collect::<Vec<_>>().join("; ")))
+}
+
+fn record(user: &User) -> Record {
+    let in_projects = user.project_roles.iter().map(|roles| Field::Inner(project_roles(roles)));
+    fields(user, Field::Many(in_projects.collect()))
+}
+
+fn fields(user: &User, project_roles: Field) -> Record {
     Record::new()
         .text("id", &user.id)
         .text("name", &user.name)
         .texts("roles", role_words(&user.roles))
-        .records("project_roles", user.project_roles.iter().map(project_roles))
+        .with("project_roles", project_roles)
         .texts("groups", &user.groups)
         .flag("enabled", user.enabled)
         .time("created_at", user.created_at)
@@ -264,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_tells_which_roles_hold_where() {
+    fn people_read_which_roles_hold_where() {
         let user = User {
             roles: vec![2],
             project_roles: vec![
@@ -274,7 +273,7 @@ mod tests {
             ..User::default()
         };
         let now = "2026-11-21T12:00:00Z".parse().unwrap();
-        let cell = |name| row(&user).cell(name, now);
+        let cell = |name| shown(&user).cell(name, now);
         assert_eq!(cell("roles"), "auditor");
         assert_eq!(cell("project_roles"), "shop: approver, operator; web: approver");
     }

@@ -3,6 +3,8 @@
 //! `TRYCMD=overwrite cargo test -p vouchsafe-tests --test cli` writes down what they say now.
 #![cfg(test)]
 
+mod picker;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,19 @@ fn cases(home: &Path) -> TestCases {
         .unwrap();
     cases
 }
+
+/// A rule whose glass can be broken.
+const GLASS: &str = r#"
+[[rule]]
+name        = "Behind glass"
+resource    = "vouchsafe://secrets/glass/*"
+operations  = ["use", "read"]
+approvers   = ["admin"]
+self_approval = true
+break_glass = ["admin"]
+lease       = { default = "10m", max = "1h", uses = 20 }
+pending_for = "1h"
+"#;
 
 fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("cli")
@@ -53,6 +68,15 @@ async fn errors_of_a_home_that_nobody_serves() {
 async fn a_session() {
     let daemon = RealDaemon::start().await;
     cases(&daemon.path()).case("cli/session/*.trycmd").run();
+}
+
+#[tokio::test]
+async fn a_session_of_an_administrator() {
+    let daemon = RealDaemon::start().await;
+    daemon.rule("rules.toml", GLASS);
+    daemon.vouchsafe(["policy", "reload"]).await.ok();
+    daemon.put("glass/ONE", "a value").await;
+    cases(&daemon.path()).case("cli/admin/*.trycmd").run();
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use vouchsafe_proto::v1::export_audit_response::Part;
 use vouchsafe_proto::v1::keys_client::KeysClient;
 use vouchsafe_proto::v1::leases_client::LeasesClient;
 use vouchsafe_proto::v1::policy_client::PolicyClient;
+use vouchsafe_proto::v1::projects_client::ProjectsClient;
 use vouchsafe_proto::v1::revoke_leases_request::Which;
 use vouchsafe_proto::v1::secrets_client::SecretsClient;
 use vouchsafe_proto::v1::status_client::StatusClient;
@@ -126,6 +127,7 @@ impl Person {
         keys: KeysClient;
         leases: LeasesClient;
         policy: PolicyClient;
+        projects: ProjectsClient;
         secrets: SecretsClient;
         status: StatusClient;
         users: UsersClient;

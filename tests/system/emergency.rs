@@ -4,8 +4,9 @@ use serde_json::json;
 use tonic::{Code, Status};
 use vouchsafe_proto::v1::revoke_leases_request::Which;
 use vouchsafe_proto::v1::{
-    ApprovalStatus, LeaseStatus, ListStopsRequest, ResumeLeasesRequest, ResumeLeasesResponse,
-    ShowStatusRequest, Stop, StopLeasesRequest, StopLeasesResponse,
+    ApprovalStatus, CreateProjectRequest, CreateUserRequest, DeleteKeyRequest, LeaseStatus,
+    ListStopsRequest, ResumeLeasesRequest, ResumeLeasesResponse, Role, ShowStatusRequest, Stop,
+    StopLeasesRequest, StopLeasesResponse,
 };
 use vouchsafe_tests::daemon::{TestDaemon, value_of};
 use vouchsafe_tests::events::within;
@@ -348,14 +349,51 @@ async fn a_call_that_waits_is_told_of_a_stop_that_comes_between_the_answer_and_t
 }
 
 #[tokio::test]
+async fn nobody_stops_or_sees_stopped_what_is_out_of_their_reach() {
+    let mut daemon = prompt_daemon().await;
+    let admin = daemon.admin();
+    let request = CreateProjectRequest { name: "shop".to_owned(), monthly: 0 };
+    admin.projects().create_project(request).await.unwrap();
+    let request = CreateUserRequest {
+        name: "pat".to_owned(),
+        roles: vec![Role::Approver.into()],
+        project: "shop".to_owned(),
+        ..CreateUserRequest::default()
+    };
+    let made = admin.users().create_user(request).await.unwrap().into_inner();
+    daemon.set_token("pat", made.token);
+    let (claude, pat, cat) = (daemon.agent("claude"), daemon.grpc("pat"), daemon.grpc("cat"));
+
+    for refused in [stop(&pat, "", "").await.map(drop), resume(&pat, "", "").await.map(drop)] {
+        check_said(
+            refused,
+            Code::PermissionDenied,
+            "ROLE_NEEDED",
+            "everything is every project's, and pat is approver or operator in some of them only",
+            "Stop or resume a project of yours with `--project`, or ask somebody who has the role \
+             in all of them.",
+        );
+    }
+    check_code(stop(&pat, "default", "").await, Code::NotFound, "PROJECT_NOT_FOUND");
+    check_code(stop(&pat, "default", "claude").await, Code::NotFound, "PROJECT_NOT_FOUND");
+    stop(&pat, "shop", "").await.unwrap();
+    assert_eq!(claude.read("staging/DB").await.status(), "ok");
+    stop(&cat, "", "claude").await.unwrap();
+    assert_eq!(stops(&pat).await, ["project shop"]);
+    assert_eq!(stops(&cat).await, ["project shop", "key claude"]);
+    check_code(resume(&pat, "default", "claude").await, Code::NotFound, "PROJECT_NOT_FOUND");
+    let left = resume(&pat, "shop", "").await.unwrap().left;
+    assert_eq!(what(&left), [""; 0], "the other stop is none of theirs");
+    stop(&cat, "", "").await.unwrap();
+    assert_eq!(stops(&pat).await, ["all"]);
+}
+
+#[tokio::test]
 async fn the_stop_of_a_key_that_is_deleted_goes_with_it() {
     let daemon = prompt_daemon().await;
     let cat = daemon.grpc("cat");
     stop(&cat, "", "cursor").await.unwrap();
-    let request = vouchsafe_proto::v1::DeleteKeyRequest {
-        name: "cursor".to_owned(),
-        ..vouchsafe_proto::v1::DeleteKeyRequest::default()
-    };
+    let request = DeleteKeyRequest { name: "cursor".to_owned(), ..DeleteKeyRequest::default() };
     daemon.admin().keys().delete_key(request).await.unwrap();
     assert_eq!(stops(&cat).await, [""; 0]);
 }

@@ -10,8 +10,10 @@
 mod agents_log;
 mod approvals;
 mod audit;
+mod break_glass;
 mod doors;
 mod emergency;
+mod escalation;
 mod home;
 mod hostile;
 mod judged;
@@ -23,6 +25,7 @@ mod policy;
 mod races;
 mod restart;
 mod roles;
+mod sessions;
 mod stdio;
 mod tools;
 

@@ -128,7 +128,7 @@ async fn called(caller: &Person, method: &str) -> String {
         Err(status) => {
             let said = said(&status);
             match said.code.as_str() {
-                "INVALID_ARGUMENT" => "yes".to_owned(),
+                "INVALID_ARGUMENT" | "REASON_NEEDED" | "NOT_STOPPED" => "yes".to_owned(),
                 code => code.to_owned(),
             }
         }

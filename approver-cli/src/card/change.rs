@@ -3,7 +3,7 @@
 //! Its ask is for `vouchsafe://policy`, and its arguments are `{"diff", "from", "to", "files"}`.
 
 use serde_json::Value;
-use vouchsafe_proto::v1::Approval;
+use vouchsafe_proto::v1::{Approval, ApprovalItem};
 
 use crate::text::{safe_line, shortened};
 
@@ -18,7 +18,12 @@ const DIGEST_CHARS: usize = 12;
 
 /// Whether this is about the rules themselves.
 pub(super) fn is_change(approval: &Approval) -> bool {
-    approval.items.iter().any(|item| item.resource == POLICY)
+    approval.items.iter().any(is_about_rules)
+}
+
+/// Whether this item of it is.
+pub(super) fn is_about_rules(item: &ApprovalItem) -> bool {
+    item.resource == POLICY
 }
 
 /// The change as lines that are safe to show; none where the arguments are not such.

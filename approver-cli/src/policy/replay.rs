@@ -24,7 +24,7 @@ const COLUMNS: [Column; 7] = [
     ("LAST", "last_at"),
 ];
 
-/// Run rules against the asks in the log, and show what they would change
+/// Run rules against the asks in the log, and show what they would change.
 ///
 /// Nothing is changed, and nobody is asked. That a decision would be another one is no error: the
 /// exit code is 0 wherever the rules can be read.

@@ -1,7 +1,6 @@
 //! Breaking the glass: a short lease at once, for somebody whom the rule trusts with that, looked
 //! at by another person afterwards.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use vouchsafe_core::caller::{Claims, Roles, User, UserRecord};
 use vouchsafe_core::id::{ApprovalId, LeaseId, ReviewId};
 use vouchsafe_core::key::Scope;
 use vouchsafe_core::lease::{Active, Lease};
-use vouchsafe_core::policy::{Directory, Rule, Verdict};
+use vouchsafe_core::policy::{Directory, Quorum, Rule, Verdict, named};
 use vouchsafe_core::project::{DEFAULT_PROJECT, Project};
 use vouchsafe_core::resource::{Operation, Resource};
 use vouchsafe_core::review::{Open, Review};
@@ -23,7 +22,7 @@ use vouchsafe_core::time::format_duration;
 use super::asks::refused_by_rules;
 use super::doors::live_user;
 use super::emergency::check_not_stopped;
-use super::setup::no_project;
+use super::setup::{no_project, project_archived};
 use super::{
     BrokenGlass, Broker, Code, GlassCommand, Refused, SecretRecord, Stop, entries, random,
 };
@@ -73,8 +72,9 @@ impl Broker {
         let (broken, approval) = self
             .run("break_glass", subject, move |tx| {
                 live_user(tx, &user)?;
-                let allowed = allow(tx, &user, &command, &policy.current())?;
-                let rule_set = policy.current().of(allowed.project.name.as_str()).digest();
+                let loaded = policy.current();
+                let allowed = allow(tx, &user, &command, &loaded)?;
+                let rule_set = loaded.of(allowed.project.name.as_str()).digest();
                 give(tx, &user, &command, &allowed, ids, rule_set.to_string())
             })
             .await?;
@@ -97,24 +97,19 @@ fn allow(
     let people = tx.directory(project.id)?;
     let rules = loaded.of(project.name.as_str());
     let verdict = rules.decide(&command.resource, command.operation);
-    let named = match &verdict {
-        Verdict::Ruled(rule) => is_named(rule, &people, &user.name),
+    let is_named = match &verdict {
+        Verdict::Ruled(rule) => named(&rule.break_glass, &people).contains(&user.name),
         Verdict::Refused(_) => false,
     };
-    if !named && !has_a_role(tx, user, &project)? {
+    if !is_named && !has_a_role(tx, user, &project)? {
         // Whoever has nothing to do with a project does not learn whether there is one.
         return Err(no_project(project.name.as_str()).into());
     }
     if project.archived_at.is_some() {
-        return Err(Refused::new(
-            Code::ProjectArchived,
-            format!("the project `{}` is archived", project.name),
-            "An admin can take it back into use.",
-        )
-        .into());
+        return Err(project_archived(project.name.as_str()).into());
     }
     let rule = match verdict {
-        Verdict::Ruled(rule) if named => rule.clone(),
+        Verdict::Ruled(rule) if is_named => rule.clone(),
         Verdict::Ruled(rule) => return Err(not_for(rule).into()),
         Verdict::Refused(refusal) => {
             return Err(refused_by_rules(&command.resource, command.operation, &refusal).into());
@@ -284,26 +279,12 @@ fn able_key(tx: &Tx<'_>, project: &Project, command: &GlassCommand) -> Result<Ke
     Ok(view)
 }
 
-/// Whether the rule names somebody for this, who may sign in.
-fn is_named(rule: &Rule, people: &Directory, name: &str) -> bool {
-    people.member(name).is_some_and(|member| {
-        member.enabled && rule.break_glass.iter().any(|named| named.is(member))
-    })
-}
-
 /// Everybody else whom the rule names in any way and who may sign in, by name.
 fn named_by(rule: &Rule, people: &Directory, but: &str) -> Vec<String> {
-    let mut named: Vec<_> = rule.break_glass.iter().collect();
-    named.extend(rule.quorum().map(|quorum| quorum.approvers()).unwrap_or_default());
-    named.extend(rule.escalation.iter().flat_map(|escalation| &escalation.to));
-    let told: BTreeSet<_> = people
-        .members
-        .iter()
-        .filter(|member| member.enabled && member.name != but)
-        .filter(|member| named.iter().any(|who| who.is(member)))
-        .map(|member| member.name.clone())
-        .collect();
-    told.into_iter().collect()
+    let mut meant = rule.break_glass.clone();
+    meant.extend(rule.quorum().into_iter().flat_map(Quorum::approvers).cloned());
+    meant.extend(rule.escalation.iter().flat_map(|escalation| escalation.to.clone()));
+    named(&meant, people).into_iter().filter(|name| name != but).collect()
 }
 
 fn has_a_role(reader: &Reader<'_>, user: &User, project: &Project) -> Result<bool, Stop> {
@@ -312,11 +293,11 @@ fn has_a_role(reader: &Reader<'_>, user: &User, project: &Project) -> Result<boo
 }
 
 fn not_for(rule: &Rule) -> Refused {
-    let named: Vec<_> = rule.break_glass.iter().map(ToString::to_string).collect();
-    let next = if named.is_empty() {
+    let names: Vec<_> = rule.break_glass.iter().map(ToString::to_string).collect();
+    let next = if names.is_empty() {
         "It lets nobody; let the agent ask, and the approvers answer.".to_owned()
     } else {
-        format!("It names {}; let one of them do it, or let the agent ask.", named.join(", "))
+        format!("It names {}; let one of them do it, or let the agent ask.", names.join(", "))
     };
     Refused::new(
         Code::NotForBreakGlass,

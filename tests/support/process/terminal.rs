@@ -39,6 +39,7 @@ impl Terminal {
             .args(args)
             .env_clear()
             .env("VOUCHSAFE_HOME", home.path())
+            .env("HOME", home.path().parent().unwrap())
             .env("TERM", "xterm-256color")
             .kill_on_drop(true)
             .spawn(pts)
