@@ -10,7 +10,9 @@ use std::iter;
 
 use data_encoding::HEXLOWER;
 use ring::digest;
-use vouchsafe_proto::v1::{Approval, ApprovalItem, ApprovalStatus, Asker, GrantKind, Vote};
+use vouchsafe_proto::v1::{
+    Approval, ApprovalItem, ApprovalStatus, ApprovedBy, Asker, GrantKind, Vote,
+};
 
 use crate::text::{safe_line, shortened};
 use crate::time::{self, Time};
@@ -157,7 +159,9 @@ impl Card {
 
     fn reason(&mut self, approval: &Approval) {
         let by_agent = approval.asker.as_ref().is_none_or(|asker| !asker.key_name.is_empty());
+        let broken = approval.approved_by() == ApprovedBy::BreakGlass;
         let said = match (approval.reason.as_str(), by_agent) {
+            ("", _) if broken => "no agent asked: it is in the review".to_owned(),
             ("", true) => "the agent gave none".to_owned(),
             ("", false) => "none was given".to_owned(),
             (reason, true) => format!("the agent's words: \"{}\"", safe_line(reason)),
@@ -390,6 +394,21 @@ ap_7k3m0000deadbeef  pending; expires in 58 min; asked 8 s ago
         let shown = card(&approval, noon());
         assert!(shown.contains("expires in 58 min once the stop has ended"), "{shown}");
         assert!(shown.contains("  STOPPED     its clock stands still"), "{shown}");
+    }
+
+    #[test]
+    fn a_broken_glass_says_whose_it_was_and_where_its_reason_is() {
+        let mut approval = approval();
+        approval.set_status(ApprovalStatus::Approved);
+        approval.set_approved_by(ApprovedBy::BreakGlass);
+        approval.reason.clear();
+        (approval.break_glass_by, approval.review_id) = ("jane".to_owned(), "rv_1".to_owned());
+        let shown = card(&approval, noon());
+        assert!(shown.contains("  reason      no agent asked: it is in the review"), "{shown}");
+        assert!(
+            shown.contains("  approved by jane, who BROKE THE GLASS; see review rv_1"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -72,7 +72,7 @@ async fn check(dir: Option<PathBuf>, context: &Context) -> Result<(), CliError> 
     let files = read_files(dir.as_deref(), Take::Rules)?;
     let daemon = context.daemon().await?;
     let answer = daemon.policy().check_policy(CheckPolicyRequest { files }).await?.into_inner();
-    let (rules, digest) = (answer.rules, safe_line(&answer.digest));
+    let (rules, digest) = (counted(answer.rules, "rule"), safe_line(&answer.digest));
     if context.out.is_json() {
         context.out.record(
             &Record::new()
@@ -83,7 +83,7 @@ async fn check(dir: Option<PathBuf>, context: &Context) -> Result<(), CliError> 
     } else {
         say_problems(&answer.problems, context)?;
         if answer.problems.is_empty() {
-            context.out.say(&format!("{rules} rules, no problems; digest {digest}"))?;
+            context.out.say(&format!("{rules}, no problems; digest {digest}"))?;
         }
     }
     fault_if(answer.problems.len(), "problem")
@@ -175,17 +175,22 @@ async fn reload(context: &Context) -> Result<(), CliError> {
 
 /// What became of rules without a mistake.
 fn reloaded(answer: &ReloadPolicyResponse) -> String {
-    let (rules, digest) = (answer.rules, safe_line(&answer.digest));
+    let (rules, digest) = (counted(answer.rules, "rule"), safe_line(&answer.digest));
     if !answer.held_approval_id.is_empty() {
         let id = safe_line(&answer.held_approval_id);
         return format!(
-            "held: {rules} rules, digest {digest}, wait for {id}; the rules before run on\n\
+            "held: {rules}, digest {digest}, until {id} is approved; the rules before run on\n\
              somebody else answers it with `vouchsafe approve {id}`"
         );
     }
     let change = if answer.changed { "the new rules run" } else { "nothing changed" };
-    let superseded = answer.approvals_superseded;
-    format!("{change}: {rules} rules, digest {digest}; {superseded} pending approvals ended")
+    let superseded = counted(answer.approvals_superseded, "pending approval");
+    format!("{change}: {rules}, digest {digest}; {superseded} ended")
+}
+
+/// "1 rule", "2 rules".
+fn counted(count: u32, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn fault_if(count: usize, what: &str) -> Result<(), CliError> {
@@ -306,7 +311,7 @@ mod tests {
         answer.held_approval_id = "ap_1".to_owned();
         let told = reloaded(&answer);
         assert!(
-            told.starts_with("held: 3 rules, digest ab, wait for ap_1; the rules before run on")
+            told.starts_with("held: 3 rules, digest ab, until ap_1 is approved; the rules before")
         );
         assert!(told.ends_with("`vouchsafe approve ap_1`"));
     }

@@ -282,8 +282,8 @@ fn error(refused: &Refused) -> ErrorData {
         | Kind::Unknown => REFUSED,
     };
     let mut data = json!({ "code": refused.code.as_str(), "next": refused.next });
-    if let Some(wait) = refused.retry_after {
-        data["retry_after_seconds"] = wait.as_secs().into();
+    if let (Some(wait), Some(members)) = (refused.retry_after, data.as_object_mut()) {
+        members.insert("retry_after_seconds".to_owned(), wait.as_secs().into());
     }
     ErrorData::new(code, refused.message.clone(), Some(data))
 }

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod picker;
+mod remember;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -94,6 +94,7 @@ pub(crate) enum End {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a model is told by what is so and what is not")]
 pub(crate) struct Lease {
     pub(crate) id: String,
     pub(crate) key: usize,

@@ -318,7 +318,13 @@ async fn the_key_must_be_able_to_use_what_it_is_given() {
     let (eve, admin) = (daemon.grpc("eve"), daemon.admin());
     let of = |key: &str| BreakGlassRequest { key: key.to_owned(), ..wanted("production/DB") };
     check_code(ask(&eve, of("nobodys")).await, Code::NotFound, "KEY_NOT_FOUND");
-    check_code(ask(&eve, of("blind")).await, Code::PermissionDenied, "SCOPE_NEEDED");
+    check_said(
+        ask(&eve, of("blind")).await,
+        Code::PermissionDenied,
+        "SCOPE_NEEDED",
+        "this needs the scope secrets:reveal; the key `blind` has secrets:read",
+        "An operator can add it with `vouchsafe keys update blind --scopes ..`.",
+    );
     let disable = DisableKeyRequest { name: "claude".to_owned(), ..DisableKeyRequest::default() };
     admin.keys().disable_key(disable).await.unwrap();
     check_code(ask(&eve, of("claude")).await, Code::Unauthenticated, "KEY_DISABLED");

@@ -11,12 +11,18 @@ use vouchsafe_tests::mcp::{Agent, Exchange};
 
 use crate::{check_refused, check_said, minutes, prompt_daemon};
 
-async fn knock(agent: &Agent) -> Exchange {
+pub(crate) async fn knock(agent: &Agent) -> Exchange {
     agent.exchange("tools/list", json!({})).await
 }
 
 #[track_caller]
-fn check_turned_away(exchange: &Exchange, status: u16, code: &str, message: &str, next: &str) {
+pub(crate) fn check_turned_away(
+    exchange: &Exchange,
+    status: u16,
+    code: &str,
+    message: &str,
+    next: &str,
+) {
     assert_eq!(exchange.status, StatusCode::from_u16(status).unwrap(), "{}", exchange.body);
     let body: serde_json::Value = serde_json::from_str(&exchange.body).unwrap();
     assert_eq!(body, json!({ "error": { "code": code, "message": message, "next": next } }));
@@ -52,8 +58,8 @@ async fn a_key_without_the_scope_is_told_which_and_sees_no_such_tool() {
     check_refused(
         &answer,
         "SCOPE_NEEDED",
-        "this key does not have the scope secrets:read",
-        "Tell the person you work for: the owner of the key or an admin can change its scopes.",
+        "this needs the scope secrets:read; the key `auditor` has audit:read",
+        "An operator can add it with `vouchsafe keys update auditor --scopes ..`.",
     );
     let tools = agent.request("tools/list", json!({})).await["result"]["tools"].clone();
     let names: Vec<_> = tools.as_array().unwrap().iter().map(|tool| tool["name"].clone()).collect();

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
-use vouchsafe_proto::v1::DisableKeyRequest;
+use vouchsafe_proto::v1::{DisableKeyRequest, UpdateKeyRequest};
 use vouchsafe_tests::daemon::{TestDaemon, value_of};
 use vouchsafe_tests::events::within;
 use vouchsafe_tests::mcp::uri;
 
-use crate::prompt_daemon;
+use crate::{minutes, prompt_daemon};
 
 /// One connection.
 struct Line(BufReader<UnixStream>);
@@ -127,6 +127,39 @@ async fn a_connection_opens_nothing_once_its_key_is_shut_out() {
     let whoami = json!({ "name": "whoami", "arguments": {} });
     let answer = line.request(4, "tools/call", whoami).await;
     assert_eq!(answer["result"]["structuredContent"]["code"], "KEY_DISABLED");
+}
+
+#[tokio::test]
+async fn a_change_of_its_key_holds_for_a_connection_at_once() {
+    let daemon = prompt_daemon().await;
+    let mut line = Line::open(&daemon).await;
+    line.greet(daemon.agent("claude").key()).await;
+    let request = UpdateKeyRequest {
+        name: "claude".to_owned(),
+        tools: vec!["whoami".to_owned()],
+        set_tools: true,
+        rate: Some(3),
+        ..UpdateKeyRequest::default()
+    };
+    daemon.admin().keys().update_key(request).await.unwrap();
+    let listed = line.request(1, "tools/list", json!({})).await["result"]["tools"].clone();
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+    assert_eq!(listed[0]["name"], "whoami");
+    let answer = line.request(2, "tools/call", reading("staging/DB")).await;
+    assert_eq!(answer["result"]["structuredContent"]["code"], "TOOL_NOT_ALLOWED");
+    line.request(3, "ping", json!({})).await;
+    // Each of these was a request, and there are no more of them in this minute.
+    let whoami = json!({ "name": "whoami", "arguments": {} });
+    let answer = line.request(4, "tools/call", whoami.clone()).await["result"].clone();
+    assert_eq!(answer["isError"], true);
+    assert_eq!(answer["structuredContent"]["code"], "RATE_LIMITED", "{answer}");
+    assert_eq!(answer["structuredContent"]["retry_after_seconds"], 60);
+    let answer = line.request(5, "tools/list", json!({})).await["error"].clone();
+    assert_eq!(answer["data"]["code"], "RATE_LIMITED", "{answer}");
+    assert_eq!(answer["data"]["retry_after_seconds"], 60);
+    daemon.advance(minutes(1)).await;
+    let answer = line.request(6, "tools/call", whoami).await;
+    assert_eq!(answer["result"]["structuredContent"]["key"], "claude", "{answer}");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! What a key may use: every tool there is, by a key of every kind there is, against a table that
-//! is kept in `tools.matrix`. `UPDATE=1` writes it anew; the change is for a person to judge.
+//! What a key may use: every tool there is, and the resources, by a key of every kind there is,
+//! against a table that is kept in `tools.matrix`. `UPDATE=1` writes it anew; the change is for a person to judge.
 //!
 //! A cell is what a call comes to: the status of its answer, or the code it is refused with. It
 //! stands in brackets where the tool is not listed.
@@ -53,6 +53,11 @@ fn calls() -> Vec<(&'static str, Value)> {
     ]
 }
 
+/// The ways to secrets that are no tools.
+fn beside_tools() -> Vec<(&'static str, Value)> {
+    vec![("resources/list", json!({})), ("resources/read", json!({ "uri": uri("staging/DB") }))]
+}
+
 fn kinds() -> Vec<Kind> {
     let all: Vec<_> = Scope::ALL.into_iter().map(Scope::as_str).collect();
     let scopes = |title: &str, scopes: &[&'static str]| Kind {
@@ -95,8 +100,12 @@ async fn what_a_key_may_use_is_as_the_table_says() {
         assert!(strange.is_empty(), "say in `calls` how to call {strange:?}");
         let mut column = Vec::new();
         for (tool, arguments) in &calls {
-            let outcome = called(&agent, tool, arguments).await;
+            let params = json!({ "name": tool, "arguments": arguments });
+            let outcome = asked(&agent, "tools/call", params).await;
             column.push(if listed.contains(*tool) { outcome } else { format!("[{outcome}]") });
+        }
+        for (method, params) in beside_tools() {
+            column.push(asked(&agent, method, params).await);
         }
         if kind.title == "everything" {
             let missing: Vec<_> = known.difference(&listed).collect();
@@ -106,9 +115,9 @@ async fn what_a_key_may_use_is_as_the_table_says() {
     }
     let titles: Vec<_> = kinds.into_iter().map(|kind| kind.title).collect();
     let mut table = row("", &titles);
-    for (line, (tool, _)) in calls.iter().enumerate() {
+    for (line, (title, _)) in calls.into_iter().chain(beside_tools()).enumerate() {
         let cells: Vec<_> = columns.iter().map(|column| column[line].clone()).collect();
-        table += &row(tool, &cells);
+        table += &row(title, &cells);
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("system/tools.matrix");
     if std::env::var_os("UPDATE").is_some() {
@@ -156,21 +165,25 @@ async fn listed(agent: &Agent) -> BTreeSet<String> {
     }
 }
 
-/// What a call comes to, in a word.
-async fn called(agent: &Agent, tool: &str, arguments: &Value) -> String {
-    let params = json!({ "name": tool, "arguments": arguments });
-    let exchange = agent.exchange("tools/call", params).await;
+/// What a request comes to, in a word.
+async fn asked(agent: &Agent, method: &str, params: Value) -> String {
+    let exchange = agent.exchange(method, params).await;
     if exchange.status != 200 {
         return format!("HTTP {}", exchange.status.as_u16());
     }
     let reply = exchange.messages().pop().unwrap();
-    let content = &reply["result"]["structuredContent"];
-    match (content["code"].as_str(), content["status"].as_str()) {
-        (Some(code), _) => code.to_owned(),
-        (None, Some(status)) => status.to_owned(),
-        (None, None) => match reply["error"]["code"].as_i64() {
-            Some(code) => format!("error {code}"),
-            None => "ok".to_owned(),
-        },
+    let (result, error) = (&reply["result"], &reply["error"]);
+    let content = &result["structuredContent"];
+    let codes = [&content["code"], &error["data"]["code"], &content["status"]];
+    if let Some(word) = codes.into_iter().find_map(Value::as_str) {
+        return word.to_owned();
+    }
+    if let Some(code) = error["code"].as_i64() {
+        return format!("error {code}");
+    }
+    match result["resources"].as_array() {
+        Some(shown) => format!("{} shown", shown.len()),
+        None if result["contents"][0]["text"] == "***REDACTED" => "redacted".to_owned(),
+        None => "ok".to_owned(),
     }
 }

@@ -1,9 +1,8 @@
 //! `keys create`: a new key, its value shown once, and its client told of it.
 
-use clap::Args;
-use std::io;
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 
+use clap::Args;
 use vouchsafe_proto::v1::KeyWithValue;
 use zeroize::Zeroizing;
 
@@ -57,14 +56,13 @@ pub(super) async fn run(mut create: Create, context: &Context) -> Result<(), Cli
     let made = daemon.keys().create_key(request).await?.into_inner();
     let value = hand_over(made, keep, context)?;
     let client = match create.install {
-        None if asks && !context.is_remote() => ask_client().await?,
+        None if asks && may_register(&create.name, keep, context) => ask_client().await?,
         named => named,
     };
     let Some(client) = client else {
         return Ok(());
     };
     if !keep {
-        nothing_kept(&create.name, context)?;
         let path = context.home.save_key(&create.name, &value)?;
         context.out.say(&format!("kept the key in {}", home::display(&path)))?;
     }
@@ -103,6 +101,12 @@ fn nothing_kept(name: &str, context: &Context) -> Result<(), CliError> {
             .with_next("move it away first, or choose another name"));
     }
     Ok(())
+}
+
+/// Whether a program of this machine can be told of the key: it takes the value from the home
+/// folder, which has room for one key of a name.
+fn may_register(name: &str, kept: bool, context: &Context) -> bool {
+    !context.is_remote() && (kept || nothing_kept(name, context).is_ok())
 }
 
 /// Whether a person sees what is drawn, and can answer.

@@ -148,7 +148,7 @@ async fn whoever_only_looks_at_an_older_database_leaves_it_as_it_is() {
         let mut told = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
-            told += &format!(": {error}");
+            told.extend([": ", &error.to_string()]);
             cause = error.source();
         }
         assert!(told.contains("schema 1") && told.contains("`vouchsafed serve` once"), "{told}");

@@ -386,7 +386,7 @@ fn unknown(kind: TokenKind) -> Refused {
 }
 
 /// Refuses a key that is there and opens nothing.
-fn check_standing(
+pub(super) fn check_standing(
     standing: &KeyStanding,
     name: &str,
     project: &str,

@@ -46,6 +46,13 @@ pub(super) struct Observed {
     lacks: Option<String>,
 }
 
+/// What an approval without a vote stands on.
+struct Grounds {
+    how: How,
+    /// How far its lease may go at most.
+    most: Option<Limits>,
+}
+
 impl Wish {
     /// How the agent stands to a resource. Ends leases whose time is found to be up.
     pub(super) fn stand(&self, tx: &mut Tx<'_>, wanted: &Wanted<'_>) -> Result<Stand, Stop> {
@@ -132,12 +139,13 @@ impl Wish {
                 self.issue(tx, index, wanted, true, entry)
             }
             Given::Automatic(conditions) => {
-                self.approve(tx, index, wanted, How::Automatic { conditions }, None, settled)
+                let grounds = Grounds { how: How::Automatic { conditions }, most: None };
+                self.approve(tx, index, wanted, grounds, settled)
             }
             Given::Session(session) => {
                 let how = How::Session { approval: session.approval };
-                let most = session.limits(tx.now());
-                self.approve(tx, index, wanted, how, Some(most), settled)
+                let grounds = Grounds { how, most: Some(session.limits(tx.now())) };
+                self.approve(tx, index, wanted, grounds, settled)
             }
         }
     }
@@ -176,8 +184,7 @@ impl Wish {
         tx: &mut Tx<'_>,
         index: usize,
         wanted: &Wanted<'_>,
-        how: How,
-        most: Option<Limits>,
+        Grounds { how, most }: Grounds,
         settled: &mut Vec<Approval>,
     ) -> Result<Active, Stop> {
         let (id, lease_id) = *self.ids.get(index).ok_or_else(Refused::internal)?;

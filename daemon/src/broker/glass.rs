@@ -20,7 +20,7 @@ use vouchsafe_core::text::{REASON_CHARS_MAX, escape_untrusted, visible_chars};
 use vouchsafe_core::time::format_duration;
 
 use super::asks::refused_by_rules;
-use super::doors::live_user;
+use super::doors::{check_standing, live_user};
 use super::emergency::check_not_stopped;
 use super::setup::{no_project, project_archived};
 use super::{
@@ -244,32 +244,19 @@ fn opened(tx: &Tx<'_>, user: &User, command: &GlassCommand, allowed: &Allowed, i
 fn able_key(tx: &Tx<'_>, project: &Project, command: &GlassCommand) -> Result<KeyRecord, Stop> {
     let key = tx.key_named(project.id, &command.key)?;
     let view = key.ok_or_else(|| super::keys::not_found(&command.key))?;
-    let name = &view.key.name;
-    if !view.key.enabled {
-        return Err(Refused::new(
-            Code::KeyDisabled,
-            format!("the key `{name}` is disabled"),
-            format!("An operator enables it with `vouchsafe keys enable {name}`."),
-        )
-        .into());
-    }
-    if view.key.expired(tx.now().wall) {
-        return Err(Refused::new(
-            Code::KeyExpired,
-            format!("the time of the key `{name}` is up"),
-            format!("An operator can give it more: `vouchsafe keys update {name} --expires ..`."),
-        )
-        .into());
-    }
-    let needed = match command.operation {
-        Operation::Read => Scope::SecretsReveal,
-        _ => Scope::SecretsRead,
+    let name = view.key.name.as_str();
+    let standing = tx.key_standing(view.key.id)?.ok_or_else(Refused::internal)?;
+    check_standing(&standing, name, project.name.as_str(), tx.now().wall)?;
+    let needed: &[Scope] = if command.operation == Operation::Read {
+        &[Scope::SecretsRead, Scope::SecretsReveal]
+    } else {
+        &[Scope::SecretsRead]
     };
-    if !view.key.scopes.allow(Scope::SecretsRead) || !view.key.scopes.allow(needed) {
+    if let Some(scope) = needed.iter().find(|scope| !view.key.scopes.allow(**scope)) {
         return Err(Refused::new(
             Code::ScopeNeeded,
             format!(
-                "this needs the scope {needed}; the key `{name}` has {}",
+                "this needs the scope {scope}; the key `{name}` has {}",
                 view.key.scopes.words()
             ),
             format!("An operator can add it with `vouchsafe keys update {name} --scopes ..`."),

@@ -99,7 +99,7 @@ impl Limits {
         let mut months = self.months();
         for (project, month) in months.iter_mut() {
             let name = month.name().to_owned();
-            let calls = month.to_store(stops, now).into_iter();
+            let calls = month.take_unsaved(stops, now).into_iter();
             used.calls.extend(calls.map(|(key, calls)| (*project, key, name.clone(), calls)));
         }
         months.retain(|_, month| !month.is_idle(now));

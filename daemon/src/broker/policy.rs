@@ -116,7 +116,7 @@ impl Broker {
     /// Reads the policy folder again. A set with a mistake is refused whole: the one before stays
     /// in force, and that is said loudly. Pending asks whose rule is not what it was expire.
     pub async fn reload(&self, user: Option<&User>) -> Result<Reloaded, Refused> {
-        let people = self.look("directory", |reader| default_people(reader)).await?;
+        let people = self.look("directory", default_people).await?;
         let before = self.inner.policy.current();
         match self.parse(self.folder(Vec::new()), &people) {
             Err(problems) => self.refuse_set(user, &before, problems).await,

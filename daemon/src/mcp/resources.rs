@@ -130,7 +130,7 @@ fn come_again(pending: &Pending, round: Option<u32>) -> Result<ReadResourceRespo
         return Ok(InputRequiredResult::from_request_state(state).into());
     }
     let message = "people have been asked and have not answered yet: read it again";
-    Err(ErrorData::new(PENDING, message, Some(results::handle(&pending))))
+    Err(ErrorData::new(PENDING, message, Some(results::handle(pending))))
 }
 
 fn round(state: Option<&str>) -> u32 {

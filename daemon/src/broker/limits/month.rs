@@ -131,8 +131,8 @@ impl Month {
     /// What is to be stored: the next block of whoever calls, the exact count of whoever does not,
     /// and of everybody where the daemon `stops`. What is given back counts as given back from here
     /// on, whether or not it comes to be stored.
-    pub(super) fn to_store(&mut self, stops: bool, now: &Now) -> Vec<(KeyId, u64)> {
-        let mut to_store = Vec::new();
+    pub(super) fn take_unsaved(&mut self, stops: bool, now: &Now) -> Vec<(KeyId, u64)> {
+        let mut unsaved = Vec::new();
         for (key, tally) in &mut self.keys {
             let ahead = tally.stored.saturating_sub(tally.used);
             let Some(last_ms) = tally.last_ms else { continue };
@@ -140,13 +140,13 @@ impl Month {
             if stops || idle {
                 if ahead > 0 {
                     tally.stored = tally.used;
-                    to_store.push((*key, tally.used));
+                    unsaved.push((*key, tally.used));
                 }
             } else if ahead < block(tally.left) / 2 {
-                to_store.push((*key, tally.used.saturating_add(block(tally.left))));
+                unsaved.push((*key, tally.used.saturating_add(block(tally.left))));
             }
         }
-        to_store
+        unsaved
     }
 
     /// Whether nothing is lost when it is forgotten.

@@ -139,11 +139,11 @@ fn an_idle_key_has_the_rest_of_its_block_given_back() {
         assert_eq!(month.count(key(1), None, &at(0)), Counted::Yes);
     }
     // Whoever calls on has the next block before this one is used up.
-    assert_eq!(month.to_store(false, &at(1)), [(key(1), 151)]);
+    assert_eq!(month.take_unsaved(false, &at(1)), [(key(1), 151)]);
     month.stored(key(1), 151);
-    assert_eq!(month.to_store(false, &at(59_999)), []);
-    assert_eq!(month.to_store(false, &at(60_000)), [(key(1), 51)]);
-    assert_eq!(month.to_store(true, &at(60_000)), []);
+    assert_eq!(month.take_unsaved(false, &at(59_999)), []);
+    assert_eq!(month.take_unsaved(false, &at(60_000)), [(key(1), 51)]);
+    assert_eq!(month.take_unsaved(true, &at(60_000)), []);
     assert!(!month.is_idle(&at(60_000)) && month.is_idle(&at(3_600_000)));
 }
 
@@ -250,7 +250,7 @@ proptest! {
                 }
                 Step::Sweep(ms) => {
                     clock += u64::from(ms);
-                    for (key, calls) in month.to_store(false, &at(clock)) {
+                    for (key, calls) in month.take_unsaved(false, &at(clock)) {
                         stored.insert(key, calls);
                         month.stored(key, calls);
                     }
@@ -261,7 +261,7 @@ proptest! {
                 }
                 Step::Stop => {
                     under_way.clear();
-                    stored.extend(month.to_store(true, &at(clock)));
+                    stored.extend(month.take_unsaved(true, &at(clock)));
                     month = load(&stored, clock);
                 }
             }

@@ -77,7 +77,7 @@ fn the_matrix_of_roles_and_methods_is_as_it_was_decided() {
         matrix.extend(everybody.iter().map(|user| cell(path, *needs, user)));
         matrix.push(' ');
         matrix.extend(shop.iter().map(|user| cell(path, *needs, user)));
-        matrix += &format!(" {}\n", &path["/vouchsafe.v1.".len()..]);
+        matrix.extend([" ", &path["/vouchsafe.v1.".len()..], "\n"]);
     }
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/grpc/gate/matrix.txt");
     if std::env::var_os("UPDATE").is_some() {

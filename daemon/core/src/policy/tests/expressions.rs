@@ -1,6 +1,8 @@
 //! Expressions that nobody would write: nothing of them may panic, take long, or hold by mistake.
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use serde_json::json;
 
 use super::super::conditions::Conditions;
@@ -172,6 +174,23 @@ fn check(when: &str) -> Result<(), TestCaseError> {
         "{outcome:?}"
     );
     Ok(())
+}
+
+#[test]
+fn the_expressions_below_are_judged_and_come_to_something() {
+    let mut runner = TestRunner::deterministic();
+    let arguments = json!({"list": [1], "text": "a", "n": 5});
+    let [mut read, mut held, mut failed] = [0; 3];
+    for _ in 0..400 {
+        let when = any_expression().new_tree(&mut runner).unwrap().current();
+        if let Some(conditions) = conditions(&format!("{when} == true || {when} != 1")) {
+            let outcome = judged(&conditions, &arguments);
+            read += 1;
+            held += usize::from(outcome.holds);
+            failed += usize::from(outcome.error.is_some());
+        }
+    }
+    assert!(read > 200 && held > 20 && failed > 50, "{read} read, {held} held, {failed} failed");
 }
 
 proptest! {

@@ -3,7 +3,10 @@ use proptest::prelude::*;
 
 use super::super::clash::clashes;
 use super::*;
+use crate::key::{CallTraits, Level};
 use crate::resource::{Operation, Operations, Pattern, Resource};
+use crate::text::Reason;
+use crate::time::UnixTime;
 
 fn any_pattern() -> impl Strategy<Value = Pattern> {
     let part = prop::sample::select(vec!["a", "b", "*", "**"]);
@@ -23,20 +26,28 @@ fn any_denial() -> impl Strategy<Value = AnyRule> {
     })
 }
 
+/// What only a key named `ci` meets.
+fn conditions() -> Conditions {
+    serde_json::from_str(r#"{"requester":"ci"}"#).unwrap()
+}
+
 fn any_rule() -> impl Strategy<Value = AnyRule> {
-    let allowing = (any_pattern(), any_operations(), any::<bool>());
-    let allowing = allowing.prop_map(|(resource, operations, asks)| {
-        let approvers = vec![ApproverRef::User("bob".to_owned())];
-        let people = Quorum::of(approvers, 1);
+    let people = Quorum::of(vec![ApproverRef::User("bob".to_owned())], 1);
+    let asks = vec![Asks::Nobody, Asks::People(people.clone()), Asks::Level(people)];
+    let asks = (prop::sample::select(asks), any::<bool>(), any::<bool>(), any::<bool>());
+    let conditions = conditions();
+    let allowing = (any_pattern(), any_operations(), asks);
+    let allowing = allowing.prop_map(move |(resource, operations, asks)| {
+        let (asks, observed, conditional, reason) = asks;
         AnyRule::Allow(Rule {
             name: "x".parse().unwrap(),
             resource,
             operations,
-            asks: if asks { Asks::People(people) } else { Asks::Nobody },
-            mode: Mode::Enforce,
-            auto_approve: None,
-            require_reason: false,
-            min_reason_length: 0,
+            asks,
+            mode: if observed { Mode::Observe } else { Mode::Enforce },
+            auto_approve: conditional.then(|| conditions.clone()),
+            require_reason: reason,
+            min_reason_length: if reason { 5 } else { 0 },
             reason_pattern: None,
             reason_kinds: Vec::new(),
             lease: LeaseTerms { default: defaults::LEASE, max: defaults::LEASE_MAX, uses: None },
@@ -155,6 +166,45 @@ proptest! {
     }
 
     #[test]
+    fn whoever_asks_and_why_a_denial_more_never_allows_more(
+        rules in prop::collection::vec(any_rule(), 0..12),
+        denial in any_denial(),
+        key in prop::sample::select(vec!["ci", "agent"]),
+        level in prop::sample::select(Level::ALL.to_vec()),
+        reason in prop::sample::select(vec![None, Some("why"), Some("because of it")]),
+    ) {
+        let before = consistent(rules);
+        let mut after = before.clone();
+        after.push(Placed { file: "z.toml".to_owned(), line: 1, rule: denial });
+        let (before, after) = (RuleSet::new(before).unwrap(), RuleSet::new(after).unwrap());
+        let reason = reason.map(|reason| Reason::parse(reason).unwrap());
+        for (resource, operation) in asks() {
+            let ask = Circumstances {
+                key,
+                owner: "dev",
+                level,
+                resource: &resource,
+                operation,
+                call: CallTraits::UNKNOWN,
+                reason: reason.as_ref(),
+                reason_kind: None,
+                arguments: &serde_json::Value::Null,
+                now: UnixTime::from_ms(0),
+            };
+            let (was, is) = (before.consider(&ask), after.consider(&ask));
+            prop_assert!(was == is || is.decision() == "refused", "{was:?} became {is:?}");
+            // A lack of reasons and a condition that does not hold let nothing through in force.
+            if let Considered::Approved { outcomes, .. } = &is {
+                prop_assert!(key == "ci" && !outcomes.is_empty(), "{is:?}");
+            }
+            if let (Some(rule), false) = (is.rule(), is.decision() == "observed") {
+                let short = reason.as_ref().is_none_or(|reason| reason.length() < 5);
+                prop_assert_eq!(is.decision() == "reason", rule.require_reason && short);
+            }
+        }
+    }
+
+    #[test]
     fn the_order_of_rules_and_files_makes_no_difference(
         (rules, shuffled) in prop::collection::vec(any_rule(), 0..12)
             .prop_map(consistent)
@@ -191,7 +241,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_parsing_panic(text in "((\\[\\[(rule|case)\\]\\]\n)?(name|resource|operations|lease|approvers|expect|x) = [\\[\\]{}\"a=*/,0-9\\PC]{0,12}\n){0,6}") {
+    fn no_text_makes_parsing_panic(text in "((\\[\\[(rule|case)\\]\\]\n)?(name|resource|operations|lease|approvers|factor|auto_approve|reason_kinds|break_glass|escalate_to|arguments|at|expect|x) = [\\[\\]{}\"a=*/,0-9\\PC]{0,12}\n){0,6}") {
         let problems = parse(&[file(&text)], &directory(), &Options::default()).err();
         for problem in problems.into_iter().chain(parse_cases(&file(&text)).err()).flatten() {
             prop_assert!(!problem.message.is_empty() && !problem.mend.is_empty());
