@@ -9,6 +9,7 @@ mod first_run;
 mod notify;
 mod running;
 mod signals;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ pub struct App {
     lock: Lock,
     metrics: Metrics,
     doors: Doors,
+    /// The policy folder, where it is to be watched.
+    watched: Option<PathBuf>,
 }
 
 impl Overrides {
@@ -68,18 +71,20 @@ impl App {
         let metrics = Metrics::new();
         let broker = assemble::broker(config, &home, clock, &metrics)?;
         let doors = Doors::bind(config, &home).await?;
-        Ok(Self { broker, home, lock, metrics, doors })
+        let watched = config.policy.watch.then(|| config.policy.dir.clone());
+        Ok(Self { broker, home, lock, metrics, doors, watched })
     }
 
     /// Serves, and says so in the log and in `run.json`.
     pub async fn spawn(self) -> Result<Running, StartError> {
-        let Self { broker, home, lock, metrics, doors } = self;
+        let Self { broker, home, lock, metrics, doors, watched } = self;
         let tasks = Tasks::new();
         let (http_addr, grpc_addr) = (doors.http_addr(), doors.grpc_addr());
         broker.serves_mcp_at(format!("http://{http_addr}/mcp"));
         broker.note_start().await.map_err(StartError::Broker)?;
+        broker.begin_policy().await.map_err(StartError::Broker)?;
         doors.open(&broker, &metrics, &tasks);
-        running::watch(&broker, &tasks);
+        running::watch(&broker, &tasks, watched);
         home.write_run(http_addr, grpc_addr)?;
         Ok(Running { http_addr, grpc_addr, broker, home, tasks, _lock: lock })
     }

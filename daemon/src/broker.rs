@@ -13,6 +13,7 @@ mod doors;
 mod emergency;
 mod entries;
 mod error;
+mod explain;
 mod gives;
 mod glass;
 mod keys;
@@ -20,7 +21,11 @@ mod leases;
 mod limits;
 mod paging;
 mod policy;
+mod policy_change;
+mod policy_diff;
+mod policy_notes;
 mod projects;
+mod replay;
 mod reviews;
 mod secrets;
 mod sessions;
@@ -40,7 +45,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use vouchsafe_core::approval::Approval;
 use vouchsafe_core::audit::{Entry, Outcome};
-use vouchsafe_core::policy::Options;
+use vouchsafe_core::policy::{ApproverRef, Options};
 use vouchsafe_core::time::{Now, UnixTime};
 
 pub use self::approvals::ApprovalWatch;
@@ -50,6 +55,7 @@ use self::doors::Doors;
 pub use self::error::{Code, Kind, Refused, scope_needed, tool_not_allowed};
 pub use self::limits::Charge;
 use self::limits::Limits;
+pub(crate) use self::policy::members;
 pub use self::setup::Setup;
 pub use self::views::*;
 use self::wakes::Wakes;
@@ -104,12 +110,23 @@ pub struct Settings {
     pub policy_dir: PathBuf,
     /// How the rules are read.
     pub policy_options: Options,
+    /// Whom a change of the rules asks; none: nobody.
+    pub policy_approval: Option<PolicyApproval>,
     /// How long a call that needs a person is held open.
     pub block_for: Duration,
     /// How many calls are held open at once.
     pub waiting_max: usize,
     /// Where the root key comes from, for its rotation.
     pub root: RootSource,
+}
+
+/// Who has to approve a change of the rules.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PolicyApproval {
+    /// Any of these; empty: whoever has the role admin.
+    pub approvers: Vec<ApproverRef>,
+    /// How many of them, whoever reloads apart; where nobody knows whose the change is, one more.
+    pub quorum: u32,
 }
 
 struct Inner {
@@ -122,6 +139,8 @@ struct Inner {
     started_at: UnixTime,
     wakes: Wakes,
     doors: Doors,
+    /// Held while the policy folder is read and what it holds is put in force.
+    reloading: tokio::sync::Mutex<()>,
     limits: Limits,
     draining: CancellationToken,
     clock_seen: Mutex<Option<Now>>,
@@ -153,6 +172,7 @@ impl Broker {
             started_at,
             wakes,
             doors: Doors::default(),
+            reloading: tokio::sync::Mutex::new(()),
             limits: Limits::default(),
             draining: CancellationToken::new(),
             clock_seen: Mutex::new(None),

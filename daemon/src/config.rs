@@ -14,6 +14,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use vouchsafe_core::policy::ApproverRef;
+
 pub use self::environment::Environment;
 
 /// The name of the file in a home.
@@ -88,6 +90,23 @@ pub struct Mcp {
 pub struct Policy {
     /// `dir`: the folder of the rules, relative to the home; `policies`.
     pub dir: PathBuf,
+    /// `watch`: whether a changed folder is read by itself; `true`. Without, `vouchsafe policy
+    /// reload` or SIGHUP has it read.
+    pub watch: bool,
+    /// `approval = "required"`: a changed folder is held until people approve the change; it is
+    /// `none` where nothing is said.
+    pub approval: Option<PolicyApproval>,
+}
+
+/// Who has to approve a change of the rules.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PolicyApproval {
+    /// `approvers`: users, and groups as `group:NAME`; empty: whoever has the role admin. 50 at
+    /// most.
+    pub approvers: Vec<ApproverRef>,
+    /// `quorum`: how many of them; 1, and 1 to 20. Whoever asks for the change never counts; where
+    /// it was found in the folder and nobody knows whose it is, it takes one more.
+    pub quorum: u32,
 }
 
 /// `[root_key]`
@@ -190,7 +209,7 @@ impl Config {
             },
             grpc: Grpc::default(),
             mcp: Mcp { block_for: Duration::from_secs(25), max_waiting: 1000 },
-            policy: Policy { dir: home.join("policies") },
+            policy: Policy { dir: home.join("policies"), watch: true, approval: None },
             root_key: RootKey::File(home.join("root.key")),
             log: Log { filter: "info".to_owned(), format: LogFormat::default() },
             store: Store { readers: 4 },

@@ -16,8 +16,10 @@ mod keys;
 mod leases;
 mod log;
 mod migrate;
+mod policy;
 mod pool;
 mod projects;
+mod replay;
 mod reviews;
 mod secrets;
 mod sessions;
@@ -45,6 +47,7 @@ pub use audit::{ActionFilter, EntryPage, Filter, GroupBy, Head, ResourceFilter, 
 pub use engine::Database;
 pub use error::{OpenError, StartError, StoreError, WriteError};
 pub use keys::{KeyRecord, KeyStanding};
+pub use policy::{AcceptedPolicy, PolicyChange};
 pub use secrets::{SecretRecord, VersionRecord};
 pub use sql::{Reader, Tx};
 pub use stops::StopView;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use vouchsafe_core::caller::{Agent, Claims, Role, User};
-use vouchsafe_core::policy::{Options, RuleSet};
+use vouchsafe_core::policy::Options;
 use vouchsafed::broker::{Broker, Count, Parts, Settings, Setup};
 use vouchsafed::clock::Clock;
 use vouchsafed::policy_files::{Loaded, PolicyFiles};
@@ -124,13 +124,13 @@ fn open(home: &Path, clock: &Arc<TestClock>) -> Broker {
     let store = database
         .start(Arc::clone(&dyn_clock), vault.signer(), observe, &Limits::default())
         .unwrap();
-    let loaded =
-        Loaded { set: RuleSet::empty(), source: String::new(), loaded_at: clock.now().wall };
+    let loaded = Loaded::nothing("", clock.now().wall);
     let settings = Settings {
         home: home.to_owned(),
         dev: false,
         policy_dir: home.join("policies"),
         policy_options: Options::default(),
+        policy_approval: None,
         block_for: Duration::from_secs(25),
         waiting_max: 1_000,
         root,

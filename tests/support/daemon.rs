@@ -219,7 +219,19 @@ impl TestDaemon {
 
     /// Writes the rules and has them read.
     pub async fn load_rules(&self, rules: &str) -> ReloadPolicyResponse {
-        fs::write(self.home().join("policies/test.toml"), rules).unwrap();
+        self.write_rules("test.toml", rules);
+        self.reload().await
+    }
+
+    /// Writes a file into the policy folder, or into a project's folder there.
+    pub fn write_rules(&self, name: &str, text: &str) {
+        let path = self.home().join("policies").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// The admin has the rules read.
+    pub async fn reload(&self) -> ReloadPolicyResponse {
         let admin = self.admin();
         admin.policy().reload_policy(ReloadPolicyRequest {}).await.unwrap().into_inner()
     }
@@ -306,6 +318,8 @@ impl Builder {
         config.http.listen.set_port(0);
         config.mcp.block_for = self.block_for;
         config.mcp.max_waiting = self.waiting_max;
+        // Tests say when the rules are read; those about the watch turn it on.
+        config.policy.watch = false;
         let clock: Arc<dyn Clock> = Arc::<TestClock>::clone(&self.clock);
         app::init(&config, home, ADMIN, clock).await.unwrap();
         let token = admin_token(dir.path());

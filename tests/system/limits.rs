@@ -251,7 +251,7 @@ async fn a_call_that_waits_is_turned_away_in_the_instant_its_key_is() {
         let answer = call.await.unwrap();
         check_refused_as(&answer, code);
         let stands = daemon.grpc("bob").show(&asked.id).await.unwrap();
-        assert_eq!(stands.leases.len(), 0, "{how}");
+        assert_eq!(stands.lease_ids.len(), 0, "{how}");
     }
 }
 

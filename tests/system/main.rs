@@ -23,6 +23,8 @@ mod limits;
 mod main_path;
 mod people;
 mod policy;
+mod policy_changes;
+mod policy_replay;
 mod projects;
 mod races;
 mod restart;

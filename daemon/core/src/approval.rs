@@ -204,6 +204,8 @@ pub enum ExpiryCause {
     SecretDeleted,
     /// The key that asked got another owner, and who may answer with it.
     OwnerChanged,
+    /// It was about a change of the rules, and the policy files have changed again since.
+    Superseded,
 }
 
 /// An approval that its asker took back, or that lost its asker.
@@ -259,6 +261,7 @@ impl ExpiryCause {
             Self::RulesChanged => "the rules it was asked under have changed; ask again",
             Self::SecretDeleted => "a secret it was about was deleted",
             Self::OwnerChanged => "the key that asked has another owner now; ask again",
+            Self::Superseded => "the policy files have changed again since",
         }
     }
 }

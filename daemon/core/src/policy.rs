@@ -5,6 +5,7 @@
 //! else matches. Otherwise the most specific pattern wins, and what it does not cover is refused.
 
 mod cases;
+mod changes;
 mod clash;
 mod conditions;
 mod consider;

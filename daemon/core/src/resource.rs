@@ -254,7 +254,23 @@ macro_rules! serde_as_text {
 
 serde_as_text!(Resource);
 serde_as_text!(SecretPath);
-serde_as_text!(Pattern);
+
+impl Serialize for Pattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    /// As in a file, and what no file can say: a stored rule may be for the rules themselves.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == Self::policy().to_string() {
+            return Ok(Self::policy());
+        }
+        text.parse().map_err(de::Error::custom)
+    }
+}
 
 fn parse_resource(text: &str) -> Result<Resource, Fault> {
     let (kind, rest) = split_kind(text)?;

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use vouchsafe_core::audit::{HeadSigner as _, Verified, VerifyError};
-use vouchsafe_core::policy::{self, Directory, Options, Problem, RuleSet};
+use vouchsafe_core::policy::{Options, Problem};
+use vouchsafe_core::time::UnixTime;
 
-use crate::broker::{Broker, Count, Parts, Refused, Settings, Setup};
+use crate::broker::{Broker, Count, Parts, PolicyApproval, Refused, Settings, Setup, members};
 use crate::clock::Clock;
-use crate::config::{Config, RootKey};
+use crate::config::{self, Config, RootKey};
 use crate::home::{Home, HomeError};
-use crate::policy_files::{Loaded, PolicyFiles, ReadError, read_dir};
+use crate::policy_files::{self, Folder, Loaded, PolicyFiles, ReadError, Seen, read_dir};
 use crate::store::{
     Database, Limits, Observe, OpenError, StartError, Store, StoreError, WriteError, WriteOutcome,
 };
@@ -69,6 +70,13 @@ pub enum AssembleError {
     },
 }
 
+/// What a start runs with.
+struct FirstRules {
+    loaded: Loaded,
+    problems: Vec<Problem>,
+    seen: Option<Seen>,
+}
+
 /// Opens what a home holds. Every check that a start makes is made here.
 pub fn broker(
     config: &Config,
@@ -80,23 +88,18 @@ pub fn broker(
     let database = Database::open(&home.database())?;
     let state = database.reader().vault()?.ok_or(AssembleError::NoVault)?;
     let vault = unlocked(&root, &state)?;
-    let people = default_people(&database)?;
     // Rules with mistakes keep nobody from mending them: the daemon starts with none, and without
     // rules everything is refused.
-    let (set, problems) = match rules(config, home, &people) {
-        Ok(set) => (set, Vec::new()),
-        Err(AssembleError::Rules(problems)) => (RuleSet::empty(), problems),
-        Err(AssembleError::Policies(error)) => (RuleSet::empty(), vec![error.problem()]),
-        Err(error) => return Err(error),
-    };
-    for problem in &problems {
+    let found = first_rules(config, home, &database, &clock)?;
+    for problem in &found.problems {
         tracing::error!(%problem, "the rules have mistakes: until they are mended, everything is refused");
     }
     let store = started(database, &vault, config, home, &clock, metrics)?;
     home.write_audit_key(&vault.signer().verifier_key().to_string())?;
-    let broker = of_parts(config, home, clock, metrics, (root, vault, store), set);
-    broker.refuse_rules(problems);
-    Ok(broker)
+    let policy = PolicyFiles::new(Arc::new(found.loaded));
+    policy.saw(found.seen);
+    policy.refuse(found.problems);
+    Ok(of_parts(config, home, clock, metrics, (root, vault, store), policy))
 }
 
 /// Makes a new home's database and vault, and fills them. The database gets its name last of all:
@@ -126,7 +129,9 @@ pub async fn init(
         WriteError::Refused(error) | WriteError::Store(error) => error,
     })?;
     home.write_audit_key(&vault.signer().verifier_key().to_string())?;
-    let broker = of_parts(config, home, clock, &metrics, (root, vault, store), RuleSet::empty());
+    let nothing = Loaded::nothing(source(config), clock.now().wall);
+    let policy = PolicyFiles::new(Arc::new(nothing));
+    let broker = of_parts(config, home, clock, &metrics, (root, vault, store), policy);
     let token = broker.set_up(setup).await.map_err(AssembleError::SetUp)?;
     // The credentials file is the one place where the token is kept; its owner alone reads it.
     home.write_credentials(&admin, &token.expose())?;
@@ -162,21 +167,16 @@ fn remove(path: &Path) -> Result<(), AssembleError> {
     }
 }
 
-fn default_people(database: &Database) -> Result<Directory, AssembleError> {
-    let reader = database.reader();
-    match reader.project_named(vouchsafe_core::project::DEFAULT_PROJECT)? {
-        Some(project) => Ok(reader.directory(project.id)?),
-        None => Ok(Directory::default()),
-    }
-}
-
 /// Checks what a start would, without serving: the root key, the database and the rules.
 pub fn check(config: &Config, home: &Home) -> Result<u32, AssembleError> {
     let database = Database::look(&home.database())?;
     let state = database.reader().vault()?.ok_or(AssembleError::NoVault)?;
     drop(unlocked(&root_source(config), &state)?);
-    let set = rules(config, home, &default_people(&database)?)?;
-    Ok(u32::try_from(set.rules().len()).unwrap_or(u32::MAX))
+    let folder = read_dir(&config.policy.dir)?;
+    let projects = members(&database.reader())?;
+    let sets = policy_files::parse(&folder, &projects, &options(home));
+    let sets = sets.map_err(AssembleError::Rules)?;
+    Ok(Loaded::new(sets, folder.rules, source(config), UnixTime::from_ms(0)).count())
 }
 
 /// Reads the whole log of a stopped daemon and holds it against its signed head.
@@ -197,17 +197,16 @@ fn of_parts(
     clock: Arc<dyn Clock>,
     metrics: &Metrics,
     (root, vault, store): (RootSource, Arc<Vault>, Store),
-    set: RuleSet,
+    policy: PolicyFiles,
 ) -> Broker {
-    let loaded = Loaded {
-        set,
-        source: config.policy.dir.display().to_string(),
-        loaded_at: clock.now().wall,
+    let approval = |given: &config::PolicyApproval| PolicyApproval {
+        approvers: given.approvers.clone(),
+        quorum: given.quorum,
     };
     Broker::new(Parts {
         store,
         vault,
-        policy: Arc::new(PolicyFiles::new(Arc::new(loaded))),
+        policy: Arc::new(policy),
         clock,
         count: Arc::new(Counted(metrics.clone())),
         settings: Settings {
@@ -215,6 +214,7 @@ fn of_parts(
             dev: home.is_dev(),
             policy_dir: config.policy.dir.clone(),
             policy_options: options(home),
+            policy_approval: config.policy.approval.as_ref().map(approval),
             block_for: config.mcp.block_for,
             waiting_max: config.mcp.max_waiting,
             root,
@@ -255,9 +255,41 @@ fn unlocked(
     Ok(Arc::new(vault))
 }
 
-fn rules(config: &Config, home: &Home, people: &Directory) -> Result<RuleSet, AssembleError> {
-    let folder = read_dir(&config.policy.dir)?;
-    policy::parse(&folder.rules, people, &options(home)).map_err(AssembleError::Rules)
+/// What a start runs with: what was accepted last, where changes need an approval; else what the
+/// policy folder holds.
+fn first_rules(
+    config: &Config,
+    home: &Home,
+    database: &Database,
+    clock: &Arc<dyn Clock>,
+) -> Result<FirstRules, AssembleError> {
+    let reader = database.reader();
+    let projects = members(&reader)?;
+    let folder = read_dir(&config.policy.dir);
+    let seen = folder.as_ref().ok().map(|folder| Seen::of(folder, &projects));
+    let accepted = match config.policy.approval {
+        Some(_) => reader.accepted_policy()?,
+        None => None,
+    };
+    let folder = match accepted {
+        Some(accepted) => Ok(Folder::of_files(accepted.files)),
+        None => folder.map_err(|error| vec![error.problem()]),
+    };
+    let parsed = folder.and_then(|folder| {
+        let sets = policy_files::parse(&folder, &projects, &options(home))?;
+        Ok((sets, folder.rules))
+    });
+    let (loaded, problems) = match parsed {
+        Ok((sets, files)) => {
+            (Loaded::new(sets, files, source(config), clock.now().wall), Vec::new())
+        }
+        Err(problems) => (Loaded::nothing(source(config), clock.now().wall), problems),
+    };
+    Ok(FirstRules { loaded, problems, seen })
+}
+
+fn source(config: &Config) -> String {
+    config.policy.dir.display().to_string()
 }
 
 fn options(home: &Home) -> Options {

@@ -1,10 +1,11 @@
 //! The daemon while it runs, and how it stops.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::StopError;
-use super::first_run;
+use super::{first_run, watch};
 use crate::broker::{Broker, Refused, Reloaded};
 use crate::home::{Home, Lock};
 use crate::reconcile;
@@ -32,8 +33,12 @@ pub struct Running {
 #[error("the database has failed: {0}")]
 struct StoreFailed(String);
 
-/// Starts what runs beside the doors: the sweep, and whoever looks whether the store still is.
-pub(super) fn watch(broker: &Broker, tasks: &Tasks) {
+/// Starts what runs beside the doors: the sweep, whoever looks whether the policy folder has
+/// changed, and whoever looks whether the store still is.
+pub(super) fn watch(broker: &Broker, tasks: &Tasks, policies: Option<PathBuf>) {
+    if let Some(dir) = policies {
+        tasks.spawn_vital_loop("policy", watch::policies(broker.clone(), dir));
+    }
     tasks.spawn_vital_loop("sweep", reconcile::sweep(broker.clone()));
     let (broker, stop) = (broker.clone(), tasks.stopping());
     tasks.spawn_vital("store", async move {

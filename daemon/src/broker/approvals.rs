@@ -24,7 +24,7 @@ use super::policy::still_governed;
 use super::setup::project_named;
 use super::{
     ApprovalFilter, ApprovalView, Broker, Code, Page, Paged, Refused, Stop, VoteCommand,
-    WatchEvent, entries, random,
+    WatchEvent, entries, policy_change, random,
 };
 use crate::policy_files::Loaded;
 use crate::store::{Before, Reader, RowFilter, Tx};
@@ -114,12 +114,25 @@ impl Broker {
         }
         let denies = matches!(command.ballot, Ballot::Deny);
         let (user, policy) = (user.clone(), Arc::clone(&self.inner.policy));
-        let work = move |tx: &mut Tx<'_>| cast(tx, &user, &command, &lease_ids, &policy.current());
-        let voted = if denies {
+        let reading = self.reading();
+        let work = move |tx: &mut Tx<'_>| {
+            let voted = cast(tx, &user, &command, &lease_ids, &policy.current())?;
+            let applied = match &voted {
+                Voted::Counted { view, .. } => {
+                    policy_change::apply(tx, &user, &view.approval, &reading)?
+                }
+                Voted::TooLate(_) => None,
+            };
+            Ok((voted, applied))
+        };
+        let (voted, applied) = if denies {
             self.run_essential("vote", subject, work).await?
         } else {
             self.run("vote", subject, work).await?
         };
+        if let Some(applied) = applied {
+            self.applied(applied).await?;
+        }
         match voted {
             Voted::Counted { view, leases } => {
                 match &view.approval {
@@ -335,9 +348,7 @@ fn cast(
         expired => return too_late_to_count(tx, user, expired),
     };
     // A no is never too late for the rules; a yes is to what they ask for now.
-    if matches!(command.ballot, Ballot::Approve(_))
-        && !still_governed(&pending, loaded.of(&pending.ask.project_name))
-    {
+    if matches!(command.ballot, Ballot::Approve(_)) && !still_governed(&pending, loaded) {
         let ended = pending.cut_short(ExpiryCause::RulesChanged, tx.now());
         return too_late_to_count(tx, user, ended);
     }
@@ -352,8 +363,11 @@ fn cast(
         at: tx.now().wall,
     };
     let people = tx.directory(pending.ask.project)?;
-    let next =
-        pending.vote(vote.clone(), &people, tx.now()).map_err(|error| vote_refused(&error))?;
+    let of_rules = pending.ask.asker.key.is_none();
+    let next = pending.vote(vote.clone(), &people, tx.now()).map_err(|error| match error {
+        VoteError::Barred(Bar::OwnRequest) if of_rules => policy_change::own_change(),
+        error => vote_refused(&error),
+    })?;
     let id = next.ask().id;
     if !tx.save_approval(&next)? || !tx.insert_vote(id, &vote)? {
         return Err(Refused::internal().into());

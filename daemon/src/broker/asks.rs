@@ -98,6 +98,11 @@ impl Arguments {
         Ok(Self { value, canonical })
     }
 
+    /// What they are.
+    pub(super) const fn value(&self) -> &Value {
+        &self.value
+    }
+
     /// Their canonical form (RFC 8785).
     pub(super) fn as_str(&self) -> &str {
         &self.canonical

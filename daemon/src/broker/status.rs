@@ -7,6 +7,7 @@ use vouchsafe_core::audit::{Action, HeadSigner as _};
 use vouchsafe_core::caller::User;
 
 use super::doors::live_user;
+use super::policy_notes::PolicyNotes;
 use super::{
     Broker, CheckView, Code, Refused, StatusView, audit, cause, emergency, entries, reviews,
 };
@@ -16,7 +17,8 @@ impl Broker {
     /// How the daemon is.
     pub async fn status(&self, user: &User) -> Result<StatusView, Refused> {
         let caller = user.clone();
-        let (pending, leases, secrets, head, stops, reviews) = self
+        let policy = Arc::clone(&self.inner.policy);
+        let (pending, leases, secrets, head, notes, stops, reviews) = self
             .look("status", move |reader| {
                 live_user(reader, &caller)?;
                 let stops = emergency::stops_for(reader, &caller)?;
@@ -25,6 +27,7 @@ impl Broker {
                     reader.count_active_leases()?,
                     reader.count_secrets()?,
                     reader.audit_head()?,
+                    PolicyNotes::read(reader, &policy)?,
                     stops.iter().map(emergency::sentence).collect::<Vec<_>>(),
                     reviews::open_for(reader, &caller)?,
                 ))
@@ -32,7 +35,7 @@ impl Broker {
             .await?;
         let loaded = self.inner.policy.current();
         let stale = !self.inner.policy.problems().is_empty();
-        let mut warnings = self.warnings(stale);
+        let mut warnings = self.warnings(stale, &notes);
         warnings.extend(
             reviews::warning(&reviews).map(|waits| format!("{waits}: `vouchsafe reviews`.")),
         );
@@ -45,14 +48,16 @@ impl Broker {
             approvals_pending: pending,
             leases_active: leases,
             audit_size: head.size,
-            policy_digest: loaded.set.digest().to_string(),
-            policy_rules: u32::try_from(loaded.set.rules().len()).unwrap_or(u32::MAX),
+            policy_digest: loaded.digest().to_owned(),
+            policy_rules: loaded.count(),
             policy_stale: stale,
             calls_waiting: u32::try_from(self.calls_waiting()).unwrap_or(u32::MAX),
             warnings,
             secrets,
             stops,
             reviews_open: u32::try_from(reviews.len()).unwrap_or(u32::MAX),
+            observed_asks: notes.observed_asks,
+            rules_observed: notes.observed,
         })
     }
 
@@ -60,12 +65,15 @@ impl Broker {
     pub async fn run_checks(&self, user: &User) -> Result<Vec<CheckView>, Refused> {
         let caller = user.clone();
         let key = self.inner.vault.signer().verifier_key().clone();
-        let (log, checkpoints, head, reviews) = self
+        let policy = Arc::clone(&self.inner.policy);
+        let (log, checkpoints, head, notes, reviews) = self
             .look("run_checks", move |reader| {
                 live_user(reader, &caller)?;
                 let log = reader.audit_verify(&key)?;
                 let checkpoints = reader.audit_checkpoints_verify(&key)?;
-                Ok((log, checkpoints, reader.audit_head()?, reviews::open_for(reader, &caller)?))
+                let notes = PolicyNotes::read(reader, &policy)?;
+                let reviews = reviews::open_for(reader, &caller)?;
+                Ok((log, checkpoints, reader.audit_head()?, notes, reviews))
             })
             .await?;
         let keep = "Keep the database for study and restore a backup.";
@@ -86,7 +94,7 @@ impl Broker {
         let problems = self.inner.policy.problems();
         let policy = match problems.first() {
             None => {
-                let rules = self.inner.policy.current().set.rules().len();
+                let rules = self.inner.policy.current().count();
                 fine("rules", format!("{rules} are in force"))
             }
             Some(problem) => fault(
@@ -99,7 +107,9 @@ impl Broker {
             None => fine("reviews", "no broken glass waits for one".to_owned()),
             Some(waits) => fault("reviews", waits, "Look at it: `vouchsafe reviews`."),
         };
-        Ok(vec![log, checkpoints, head, policy, reviews])
+        let mut checks = vec![log, checkpoints, head, policy, reviews];
+        checks.extend(notes.checks());
+        Ok(checks)
     }
 
     /// Wraps the key ring under a new root key, while running. Answers with the generations of the
@@ -145,7 +155,7 @@ impl Broker {
         Ok((generation.saturating_sub(1).to_string(), generation.to_string()))
     }
 
-    fn warnings(&self, stale: bool) -> Vec<String> {
+    fn warnings(&self, stale: bool, notes: &PolicyNotes) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.inner.settings.dev {
             warnings
@@ -158,6 +168,7 @@ impl Broker {
                     .to_owned(),
             );
         }
+        warnings.extend(notes.warnings());
         warnings
     }
 }

@@ -62,14 +62,14 @@ impl Broker {
     pub async fn note_start(&self) -> Result<(), Refused> {
         let loaded = self.inner.policy.current();
         let sound = self.inner.policy.problems().is_empty();
-        let digest = loaded.set.digest().to_string();
+        let digest = loaded.digest().to_owned();
         let entry = entries::by_system(Action::DAEMON_STARTED)
             .detail("version", env!("CARGO_PKG_VERSION"))
             .detail("rule_set", digest);
         let ended = self
             .run("note_start", entry.clone(), move |tx| {
                 tx.append(&entry)?;
-                if sound { supersede(tx, &loaded.set) } else { Ok(Vec::new()) }
+                if sound { supersede(tx, &loaded) } else { Ok(Vec::new()) }
             })
             .await?;
         for approval in &ended {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_core::approval::{Approval, Ballot, Pending, Progress, Session, Status};
-use vouchsafe_core::id::LeaseId;
+use vouchsafe_core::id::{ApprovalId, LeaseId};
 use vouchsafe_core::key::{Key, KeySettings, Level, Rate, SessionTime, ToolList};
 use vouchsafe_core::lease::Lease;
-use vouchsafe_core::policy::Rule;
+use vouchsafe_core::policy::{Outcome, Rule};
 use vouchsafe_core::project::Project;
 use vouchsafe_core::resource::{Operation, Pattern, Resource};
 use vouchsafe_core::review::Review;
@@ -449,10 +449,29 @@ pub struct Tested {
     pub results: Vec<CaseResult>,
 }
 
+/// An ask that somebody wonders about.
+#[derive(Clone, Debug, Default)]
+pub struct ExplainAsk {
+    /// In this project; none: the default one.
+    pub project: Option<String>,
+    /// For this resource.
+    pub resource: String,
+    /// By the key of this name; none: by one of the default level that nobody owns.
+    pub key: Option<String>,
+    /// For this reason.
+    pub reason: Option<String>,
+    /// Of this kind.
+    pub reason_kind: Option<String>,
+    /// With these arguments, a JSON object.
+    pub arguments: Option<String>,
+    /// At this time; none: now.
+    pub at: Option<UnixTime>,
+}
+
 /// What the rules say of one ask, and why.
 #[derive(Clone, Debug)]
 pub struct Explained {
-    /// `refused`, `asks` or `allowed`.
+    /// `refused`, `reason`, `asks`, `approves`, `allowed` or `observed`.
     pub decision: &'static str,
     /// Why, a sentence.
     pub why: String,
@@ -460,6 +479,12 @@ pub struct Explained {
     pub matches: Vec<ExplainedMatch>,
     /// The rule that governs it, unless it is refused.
     pub rule: Option<Rule>,
+    /// How each of its conditions stands.
+    pub conditions: Vec<Outcome>,
+    /// What the reason lacks, where it does.
+    pub reason_lacks: Option<String>,
+    /// Who could answer now, by name, the key's owner apart unless the rule lets them.
+    pub people: Vec<String>,
 }
 
 /// One rule that matches.
@@ -482,10 +507,14 @@ pub struct ExplainedMatch {
 /// The rules in force.
 #[derive(Clone, Debug)]
 pub struct ShownPolicy {
-    /// The set and where it came from.
+    /// The rules and where they came from.
     pub loaded: Arc<Loaded>,
+    /// The project whose rules were asked for.
+    pub project: String,
     /// What was wrong with the last set that was tried.
     pub problems: Vec<Problem>,
+    /// The approval that changed files wait for, and their digest.
+    pub held: Option<(ApprovalId, String)>,
 }
 
 /// What reading the policy folder again did.
@@ -501,6 +530,46 @@ pub struct Reloaded {
     pub rules: u32,
     /// Pending approvals that ended because their rule changed.
     pub superseded: u32,
+    /// The approval that the changed files wait for, where they do.
+    pub held: Option<ApprovalId>,
+}
+
+/// What running rules against the asks in the log came to.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// What is wrong with the rules; they run only where nothing is.
+    pub problems: Vec<Problem>,
+    /// How many asks were judged.
+    pub asks: u32,
+    /// For how many of them nothing would change.
+    pub same: u32,
+    /// What would change, the most frequent first.
+    pub changes: Vec<ReplayChange>,
+    /// There are more asks in that time, older ones.
+    pub cut: bool,
+}
+
+/// Equal asks for which the rules decide otherwise.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReplayChange {
+    /// Whose asks they were.
+    pub key: String,
+    /// For what.
+    pub resource: String,
+    /// To do what.
+    pub operation: Operation,
+    /// What was decided, in a word.
+    pub was: String,
+    /// By which rule; empty where the log does not say.
+    pub was_rule: String,
+    /// What would be decided.
+    pub now: String,
+    /// By which rule; empty where there is none.
+    pub now_rule: String,
+    /// How many asks these are.
+    pub asks: u32,
+    /// When the last of them was made.
+    pub last_at: UnixTime,
 }
 
 /// Which log entries are wanted; what is not given does not matter.
@@ -569,6 +638,10 @@ pub struct StatusView {
     pub warnings: Vec<String>,
     /// Secrets held.
     pub secrets: u64,
+    /// Rules that are only observed, by name.
+    pub rules_observed: Vec<String>,
+    /// What such rules have let through since the log began.
+    pub observed_asks: u64,
     /// What is stopped, a sentence each.
     pub stops: Vec<String>,
     /// Broken glasses that nobody has reviewed.

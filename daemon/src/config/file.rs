@@ -7,11 +7,18 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::RootKey;
-use super::{Config, ConfigError, ConfigProblem, Environment, Grpc, GrpcTcp, Http, LogFormat};
+use vouchsafe_core::policy::ApproverRef;
+use vouchsafe_core::text::echo;
+
+use super::{
+    Config, ConfigError, ConfigProblem, Environment, Grpc, GrpcTcp, Http, LogFormat, Policy,
+    PolicyApproval, RootKey,
+};
 
 /// The most names in a list.
 const NAMES_MAX: usize = 50;
+/// How much of a name that is wrong is repeated, in characters.
+const NAME_ECHO_CHARS: usize = 100;
 /// The most words of a command.
 const COMMAND_WORDS_MAX: usize = 50;
 /// The credential's name where none is given.
@@ -57,6 +64,18 @@ struct McpTable {
 #[serde(deny_unknown_fields, default)]
 struct PolicyTable {
     dir: Option<PathBuf>,
+    watch: Option<bool>,
+    approval: Option<Spanned<Approval>>,
+    approvers: Option<Spanned<Vec<String>>>,
+    quorum: Option<Spanned<i64>>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Approval {
+    #[default]
+    None,
+    Required,
 }
 
 #[derive(Deserialize, Default)]
@@ -138,9 +157,7 @@ impl Check<'_> {
         if let Some(most) = self.number(waiting, "mcp.max_waiting", 1..=10_000, "1 to 10000") {
             config.mcp.max_waiting = usize::try_from(most).unwrap_or(usize::MAX);
         }
-        if let Some(dir) = file.policy.dir {
-            config.policy.dir = home.join(dir);
-        }
+        self.policy(file.policy, &home, &mut config.policy);
         if let Some(root_key) = self.root_key(file.root_key, &home, environment) {
             config.root_key = root_key;
         }
@@ -195,6 +212,43 @@ impl Check<'_> {
             tls_cert: home.join(cert.into_inner()),
             tls_key: home.join(key.into_inner()),
         })
+    }
+
+    fn policy(&mut self, table: PolicyTable, home: &Path, policy: &mut Policy) {
+        let PolicyTable { dir, watch, approval, approvers, quorum } = table;
+        if let Some(dir) = dir {
+            policy.dir = home.join(dir);
+        }
+        policy.watch = watch.unwrap_or(policy.watch);
+        let at = approvers.as_ref().map(|field| field.span().start);
+        let given = at.or(quorum.as_ref().map(|field| field.span().start));
+        let names = self.names(approvers, "policy.approvers");
+        let mut asked = Vec::new();
+        for name in names {
+            match name.parse::<ApproverRef>() {
+                Ok(approver) => asked.push(approver),
+                Err(error) => {
+                    let name = echo(&name, NAME_ECHO_CHARS);
+                    let message = format!("policy.approvers names `{name}`: {error}");
+                    self.problem(at.unwrap_or(0), message, "write a user's name, or group:NAME");
+                }
+            }
+        }
+        let quorum = self.number(quorum, "policy.quorum", 1..=20, "1 to 20").unwrap_or(1);
+        match approval.map(Spanned::into_inner).unwrap_or_default() {
+            Approval::Required => {
+                let quorum = u32::try_from(quorum).unwrap_or(u32::MAX);
+                policy.approval = Some(PolicyApproval { approvers: asked, quorum });
+            }
+            Approval::None => {
+                if let Some(at) = given {
+                    let message = "policy.approvers and policy.quorum say who approves a change \
+                                   of the rules, and policy.approval asks nobody";
+                    let mend = "write approval = \"required\", or take them away";
+                    self.problem(at, message.to_owned(), mend);
+                }
+            }
+        }
     }
 
     fn root_key(

@@ -28,7 +28,10 @@ pub(super) use self::emergency::{
 };
 pub(super) use self::keys::{key, key_change, key_with_value, new_key};
 pub(super) use self::leases::{lease, lease_filter, session, which};
-pub(super) use self::policy::{checked, explained, policy_files, reloaded, shown_policy, tested};
+pub(super) use self::policy::{
+    checked, explain_ask, explained, policy_files, reloaded, replay_ask, replayed, shown_policy,
+    tested,
+};
 pub(super) use self::projects::{archived, monthly, project};
 pub(super) use self::secrets::{put_secret, secret, secret_path, secret_pattern, secret_version};
 pub(super) use self::status::{check_result, status, who_am_i};

@@ -38,10 +38,8 @@ impl Policy for Door {
     ) -> Result<Response<ExplainPolicyResponse>, Status> {
         let (by, request) = caller(request)?;
         let operation = convert::operation("operation", request.operation)?;
-        let project = convert::optional("project", request.project)?;
-        let key = convert::optional("key", request.key)?;
-        let resource = convert::text("resource", request.resource)?;
-        let explained = self.broker.explain_policy(&by, project, &resource, operation, key).await?;
+        let ask = convert::explain_ask(request)?;
+        let explained = self.broker.explain_policy(&by, ask, operation).await?;
         Ok(Response::new(convert::explained(explained)))
     }
 
@@ -49,16 +47,20 @@ impl Policy for Door {
         &self,
         request: Request<ShowPolicyRequest>,
     ) -> Result<Response<ShowPolicyResponse>, Status> {
-        let (by, ShowPolicyRequest { project: _ }) = caller(request)?;
-        let shown = self.broker.show_policy(&by).await?;
+        let (by, ShowPolicyRequest { project }) = caller(request)?;
+        let project = convert::optional("project", project)?;
+        let shown = self.broker.show_policy(&by, project).await?;
         Ok(Response::new(convert::shown_policy(shown)))
     }
 
     async fn replay_policy(
         &self,
-        _request: Request<ReplayPolicyRequest>,
+        request: Request<ReplayPolicyRequest>,
     ) -> Result<Response<ReplayPolicyResponse>, Status> {
-        Err(Status::unimplemented("to come"))
+        let (by, request) = caller(request)?;
+        let (files, project, since) = convert::replay_ask(request)?;
+        let replayed = self.broker.replay_policy(&by, files, project, since).await?;
+        Ok(Response::new(convert::replayed(replayed)))
     }
 
     async fn reload_policy(

@@ -254,6 +254,11 @@ impl Denial {
 }
 
 impl RuleName {
+    /// What the rule for changes of the rules is called.
+    pub(super) fn policy_changes() -> Self {
+        Self("Policy changes".to_owned())
+    }
+
     /// The name as it is written.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -88,6 +88,11 @@ impl Pattern {
         }
     }
 
+    /// The rules themselves. No file can say it: who may change them is the configuration's to say.
+    pub(crate) const fn policy() -> Self {
+        Self { kind: Kind::Policy, parts: Vec::new() }
+    }
+
     /// Whether some resource matches both.
     pub fn overlaps(&self, other: &Self) -> bool {
         if self.kind != other.kind || self.apart(other) {

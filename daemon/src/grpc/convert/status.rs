@@ -27,9 +27,10 @@ pub(in crate::grpc) fn status(status: StatusView) -> v1::ShowStatusResponse {
         calls_waiting: status.calls_waiting,
         warnings: status.warnings,
         secrets: status.secrets,
+        rules_observed: status.rules_observed,
+        observed_asks: status.observed_asks,
         stops: status.stops,
         reviews_open: status.reviews_open,
-        ..v1::ShowStatusResponse::default()
     }
 }
 
