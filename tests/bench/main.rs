@@ -67,7 +67,9 @@ async fn main() {
         table.add("vote to the waiting agent's value".to_owned(), answers);
     }
     table.print();
-    table.hold(&Decisions::target());
+    for target in Decisions::targets() {
+        table.hold(&target);
+    }
     for clients in CLIENTS {
         table.compare(&reads(Readers::Held, clients), &reads(Readers::Plain, clients), SLOWER_MAX);
     }

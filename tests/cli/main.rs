@@ -3,8 +3,8 @@
 //! `TRYCMD=overwrite cargo test -p vouchsafe-tests --test cli` writes down what they say now.
 #![cfg(test)]
 
+mod inbox;
 mod picker;
-mod remember;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 use vouchsafe_core::key::RATE_MAX;
+use vouchsafe_core::time::UnixTime;
 use vouchsafe_proto::v1::{
     CreateKeyRequest, CreateUserRequest, ReloadPolicyRequest, ReloadPolicyResponse, Role,
 };
@@ -82,6 +83,7 @@ min_reason_length = 20
 #[derive(Debug)]
 pub struct Builder {
     rules: String,
+    filled: bool,
     block_for: Duration,
     waiting_max: usize,
     clock: Arc<TestClock>,
@@ -110,6 +112,7 @@ impl TestDaemon {
     pub fn builder() -> Builder {
         Builder {
             rules: RULES.to_owned(),
+            filled: true,
             block_for: Duration::from_secs(45),
             waiting_max: 1_000,
             clock: TestClock::new(),
@@ -288,6 +291,23 @@ impl Builder {
         self
     }
 
+    /// With nobody but the admin, no keys, no secrets and no rules.
+    #[must_use]
+    pub fn empty(mut self) -> Self {
+        self.rules.clear();
+        self.filled = false;
+        self
+    }
+
+    /// Its clock stands at this time first.
+    #[must_use]
+    pub fn at(self, time: UnixTime) -> Self {
+        let start = self.clock.now().wall;
+        self.clock.set_back_wall(start.since(time));
+        self.clock.advance_wall(time.since(start));
+        self
+    }
+
     /// Calls that need a person are held this long.
     #[must_use]
     pub fn block_for(mut self, block_for: Duration) -> Self {
@@ -333,7 +353,9 @@ impl Builder {
             keys: BTreeMap::new(),
         };
         daemon.try_start().await.unwrap_or_else(|error| panic!("{error:?}"));
-        daemon.fill().await;
+        if self.filled {
+            daemon.fill().await;
+        }
         let loaded = daemon.load_rules(&self.rules).await;
         assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
         daemon

@@ -56,7 +56,7 @@ async fn whoever_a_rule_escalates_to_may_answer_after_that_time_and_not_before()
     let at = requirement.escalates_at.unwrap().seconds;
     assert_eq!(at - early.created_at.unwrap().seconds, 20 * 60);
     check_code(dan.approve(&early).await, Code::PermissionDenied, "NOT_AN_APPROVER");
-    daemon.advance(minutes(20) - Duration::from_millis(1)).await;
+    daemon.advance(minutes(20).saturating_sub(Duration::from_millis(1))).await;
     check_code(dan.approve(&early).await, Code::PermissionDenied, "NOT_AN_APPROVER");
     assert_eq!(daemon.admin().log_of("approval.escalated").await.len(), 0);
 
@@ -98,7 +98,7 @@ async fn people_are_reminded_again_and_again_until_somebody_answers() {
     assert_eq!(next().await.approval.unwrap().reminders, 0);
     assert!(next().await.caught_up);
     daemon.advance(minutes(14)).await;
-    assert_eq!(reminders(&daemon).await, [json!(0); 0]);
+    assert!(reminders(&daemon).await.is_empty());
     daemon.advance(minutes(1)).await;
     daemon.sweep().await;
     assert_eq!(next().await.approval.unwrap().reminders, 1);
@@ -158,7 +158,7 @@ async fn while_it_is_stopped_nobody_is_reminded_and_the_time_does_not_count() {
     daemon.advance(minutes(300)).await;
     daemon.restart().await;
     daemon.sweep().await;
-    assert_eq!(reminders(&daemon).await, [json!(0); 0]);
+    assert!(reminders(&daemon).await.is_empty());
     let cat = daemon.grpc("cat");
     cat.emergency().resume_leases(ResumeLeasesRequest::default()).await.unwrap();
     daemon.advance(minutes(5)).await;

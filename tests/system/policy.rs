@@ -318,7 +318,7 @@ async fn an_ask_is_explained_with_its_key_its_reason_and_its_people() {
     assert_eq!(asks.decision, "asks");
     assert_eq!(asks.why, "the rule \"Judged\" asks people, for its conditions do not all hold");
     // Claude is ann's, and the rule does not let its owner answer.
-    assert_eq!(asks.people, ["bob", "cat"]);
+    assert_eq!(asks.people, ["admin", "bob", "cat"]);
     assert_eq!(asks.escalates_to, ["dan"]);
     assert_eq!(asks.escalates_after.unwrap().seconds, 600);
     assert_eq!(asks.pending_for.unwrap().seconds, 3_600);

@@ -3,8 +3,8 @@
 use tonic::Code;
 use vouchsafe_core::policy::ApproverRef;
 use vouchsafe_proto::v1::{
-    Approval, ApprovalStatus, DisableUserRequest, ReloadPolicyRequest, Role, ShowPolicyRequest,
-    ShowPolicyResponse, ShowStatusRequest,
+    Approval, ApprovalStatus, DisableUserRequest, ReloadPolicyRequest, ResumeLeasesRequest, Role,
+    ShowPolicyRequest, ShowPolicyResponse, ShowStatusRequest, StopLeasesRequest,
 };
 use vouchsafe_tests::daemon::{RULES, TestDaemon};
 use vouchsafe_tests::grpc::yes;
@@ -260,4 +260,20 @@ async fn no_agent_changes_the_rules() {
     let reload = daemon.grpc("bob").policy().reload_policy(ReloadPolicyRequest {}).await;
     check_code(reload, Code::PermissionDenied, "ROLE_NEEDED");
     assert_eq!(uses(&daemon).await, 3);
+}
+
+#[tokio::test]
+async fn a_change_that_is_held_during_a_stop_waits_for_its_end() {
+    let daemon = careful_daemon().await;
+    let admin = daemon.admin();
+    let stop = StopLeasesRequest { reason: "looking".to_owned(), ..StopLeasesRequest::default() };
+    admin.emergency().stop_leases(stop).await.unwrap();
+    daemon.load_rules(&changed(2)).await;
+    let approval = held(&daemon).await;
+    check_code(daemon.grpc("bob").approve(&approval).await, Code::Unavailable, "STOPPED");
+    let resume =
+        ResumeLeasesRequest { reason: "seen".to_owned(), ..ResumeLeasesRequest::default() };
+    admin.emergency().resume_leases(resume).await.unwrap();
+    daemon.grpc("bob").approve(&approval).await.unwrap();
+    assert_eq!(uses(&daemon).await, 2);
 }

@@ -50,7 +50,8 @@ async fn what_would_change_is_grouped_and_the_most_frequent_first() {
     }
     cursor.read("staging/DB").await;
     claude.read("unruled/THING").await;
-    claude.read("explained/KEY").await;
+    let bare = serde_json::json!({ "uri": "vouchsafe://secrets/explained/KEY" });
+    assert_eq!(claude.call("read_secret", bare).await.code(), "REASON_NEEDED");
     let rules = RULES
         .replace(
             "name = \"Production\"",

@@ -128,6 +128,7 @@ async fn called(caller: &Person, method: &str) -> String {
         Err(status) => {
             let said = said(&status);
             match said.code.as_str() {
+                // An empty message is no good to the method, which says so itself.
                 "INVALID_ARGUMENT" | "REASON_NEEDED" | "NOT_STOPPED" => "yes".to_owned(),
                 code => code.to_owned(),
             }

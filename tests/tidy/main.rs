@@ -45,6 +45,8 @@ const ONE_PLACE: &[(&str, &[&str])] = &[
     ("argon2", &["vault"]),
     ("axum", &["mcp", "web"]),
     ("sd_notify", &["app"]),
+    ("notify", &["app"]),
+    ("similar", &["broker"]),
 ];
 
 /// All that the core may depend on: nothing with a runtime, a file or a clock in it.

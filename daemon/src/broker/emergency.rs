@@ -10,11 +10,49 @@ use vouchsafe_core::text::{REASON_CHARS_MAX, echo, escape_untrusted, visible_cha
 use super::asks::save_settled;
 use super::doors::live_user;
 use super::setup::project_or_default;
-use super::{Broker, Code, Refused, Resumed, Stop, StopOf, StopView, StoppedLeases, entries};
+use super::{Broker, Code, Refused, Stop, StopView, entries};
 use crate::store::{Reader, Tx};
 
 /// Characters of a stop's reason that a message repeats.
 const REASON_SHOWN_MAX: usize = 300;
+
+/// What is to be stopped, or resumed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StopOf {
+    /// Everything.
+    All,
+    /// The project of this name.
+    Project(String),
+    /// One key.
+    Key {
+        /// Of this project; none: the default one.
+        project: Option<String>,
+        /// Of this name.
+        name: String,
+    },
+}
+
+/// A stop, as it was made.
+#[derive(Clone, Debug)]
+pub struct StoppedLeases {
+    /// The stop.
+    pub stop: StopView,
+    /// Active leases that release nothing now.
+    pub leases_held: u32,
+    /// Pending approvals whose clocks this held.
+    pub approvals_held: u32,
+}
+
+/// A stop that somebody took back.
+#[derive(Clone, Debug)]
+pub struct Resumed {
+    /// The stop.
+    pub ended: StopView,
+    /// Pending approvals whose clocks run on.
+    pub approvals_resumed: u32,
+    /// The stops that still stand.
+    pub left: Vec<StopView>,
+}
 
 /// What a change of the stops did to those who wait.
 #[derive(Debug, Default)]
@@ -87,6 +125,17 @@ impl Broker {
         }
         for id in &touched.turned {
             self.inner.wakes.wake(*id);
+        }
+    }
+}
+
+impl StopOf {
+    /// What it is, as a message names it.
+    fn spoken(&self) -> String {
+        match self {
+            Self::All => "everything".to_owned(),
+            Self::Project(name) => format!("the project `{}`", echo(name, 40)),
+            Self::Key { name, .. } => format!("the key `{}`", echo(name, 40)),
         }
     }
 }

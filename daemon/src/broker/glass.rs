@@ -23,14 +23,40 @@ use super::asks::refused_by_rules;
 use super::doors::{check_standing, live_user};
 use super::emergency::check_not_stopped;
 use super::setup::{no_project, project_archived};
-use super::{
-    BrokenGlass, Broker, Code, GlassCommand, Refused, SecretRecord, Stop, entries, random,
-};
+use super::{Broker, Code, Refused, SecretRecord, Stop, entries, random};
 use crate::policy_files::Loaded;
 use crate::store::{KeyRecord, Reader, Tx};
 
 /// Visible characters that the reason has at least.
 const REASON_LENGTH_MIN: usize = 10;
+
+/// What somebody wants who breaks the glass.
+#[derive(Clone, Debug)]
+pub struct GlassCommand {
+    /// In this project; none: the default one.
+    pub project: Option<String>,
+    /// What the lease is to be on.
+    pub resource: Resource,
+    /// The name of the key that gets it.
+    pub key: String,
+    /// What it is to be good for: `read` or `use`.
+    pub operation: Operation,
+    /// Why, in their words.
+    pub reason: String,
+    /// How long it should last; none: as long as it may.
+    pub duration: Option<Duration>,
+}
+
+/// What came of breaking the glass.
+#[derive(Clone, Debug)]
+pub struct BrokenGlass {
+    /// The lease.
+    pub lease: Lease,
+    /// The review that another person has to make.
+    pub review: Review,
+    /// Everybody else whom the rule names, by name.
+    pub told: Vec<String>,
+}
 
 /// The ids of what comes of it.
 #[derive(Clone, Copy, Debug)]

@@ -10,10 +10,17 @@ use super::doors::live_user;
 use super::paging::newest_first;
 use super::sessions::{Sessions, end_sessions};
 use super::setup::{project_named, project_or_default};
-use super::{
-    Broker, Code, LeaseFilter, LeaseStatus, Page, Paged, Refused, Revoked, Stop, Which, entries,
-};
+use super::{Broker, Code, LeaseFilter, LeaseStatus, Page, Paged, Refused, Stop, Which, entries};
 use crate::store::{Before, Reader, RowFilter, Tx};
+
+/// Leases that ended, and what ended with them.
+#[derive(Clone, Debug)]
+pub struct Revoked {
+    /// The leases.
+    pub leases: Vec<Lease>,
+    /// How many sessions ended with them.
+    pub sessions: u32,
+}
 
 impl Broker {
     /// Leases, newest first.

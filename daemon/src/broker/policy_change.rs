@@ -360,7 +360,11 @@ fn hold(tx: &mut Tx<'_>, draft: &Draft) -> Result<(ApprovalId, Vec<Approval>, bo
         digest: draft.digest.clone(),
         files: draft.folder.rules.clone(),
     };
-    if !tx.insert_approval(&Pending::new(ask))? {
+    // While everything is stopped, its clock stands still and nobody approves it.
+    let stopped = tx.stop_over(project.id, None)?.is_some();
+    let pending = Pending::new(ask);
+    let pending = if stopped { pending.stop(tx.now()) } else { pending };
+    if !tx.insert_approval(&pending)? {
         return Err(Refused::internal().into());
     }
     tx.insert_policy_change(&change)?;

@@ -10,11 +10,20 @@ use vouchsafe_core::text::escape_untrusted;
 
 use super::doors::live_user;
 use super::setup::project_named;
-use super::{Broker, Refused, SessionView, Stop, entries};
+use super::{Broker, Refused, Stop, entries};
 use crate::store::{Reader, Tx};
 
 /// Sessions that a list holds at most.
 const LIST_MAX: usize = 500;
+
+/// A session, for people.
+#[derive(Clone, Debug)]
+pub struct SessionView {
+    /// The session.
+    pub session: Session,
+    /// Its project's name.
+    pub project: String,
+}
 
 /// Which sessions are to end.
 #[derive(Clone, Copy, Debug)]

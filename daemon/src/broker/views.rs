@@ -1,21 +1,22 @@
 //! What commands take and give: the words that the doors speak with the broker.
 
-use std::sync::Arc;
+mod policy;
+
 use std::time::Duration;
 
-use vouchsafe_core::approval::{Approval, Ballot, Pending, Progress, Session, Status};
-use vouchsafe_core::id::{ApprovalId, LeaseId};
+use vouchsafe_core::approval::{Approval, Ballot, Pending, Progress, Status};
+use vouchsafe_core::id::LeaseId;
 use vouchsafe_core::key::{Key, KeySettings, Level, Rate, SessionTime, ToolList};
 use vouchsafe_core::lease::Lease;
-use vouchsafe_core::policy::{Outcome, Rule};
 use vouchsafe_core::project::Project;
 use vouchsafe_core::resource::{Operation, Pattern, Resource};
-use vouchsafe_core::review::Review;
 use vouchsafe_core::secret::SecretBytes;
-use vouchsafe_core::text::echo;
 use vouchsafe_core::time::UnixTime;
 
-use crate::policy_files::Loaded;
+pub use self::policy::{
+    Checked, ExplainAsk, Explained, ExplainedMatch, Reloaded, ReplayChange, Replayed, ShownPolicy,
+    Tested,
+};
 pub use crate::store::{SecretRecord, StopView, StoredEntry, VersionRecord};
 pub use vouchsafe_core::policy::{CaseResult, PolicyFile, Problem};
 
@@ -244,90 +245,6 @@ pub enum Which {
     All,
 }
 
-/// Leases that ended, and what ended with them.
-#[derive(Clone, Debug)]
-pub struct Revoked {
-    /// The leases.
-    pub leases: Vec<Lease>,
-    /// How many sessions ended with them.
-    pub sessions: u32,
-}
-
-/// A session, for people.
-#[derive(Clone, Debug)]
-pub struct SessionView {
-    /// The session.
-    pub session: Session,
-    /// Its project's name.
-    pub project: String,
-}
-
-/// What is to be stopped, or resumed.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum StopOf {
-    /// Everything.
-    All,
-    /// The project of this name.
-    Project(String),
-    /// One key.
-    Key {
-        /// Of this project; none: the default one.
-        project: Option<String>,
-        /// Of this name.
-        name: String,
-    },
-}
-
-/// A stop, as it was made.
-#[derive(Clone, Debug)]
-pub struct StoppedLeases {
-    /// The stop.
-    pub stop: StopView,
-    /// Active leases that release nothing now.
-    pub leases_held: u32,
-    /// Pending approvals whose clocks this held.
-    pub approvals_held: u32,
-}
-
-/// A stop that somebody took back.
-#[derive(Clone, Debug)]
-pub struct Resumed {
-    /// The stop.
-    pub ended: StopView,
-    /// Pending approvals whose clocks run on.
-    pub approvals_resumed: u32,
-    /// The stops that still stand.
-    pub left: Vec<StopView>,
-}
-
-/// What somebody wants who breaks the glass.
-#[derive(Clone, Debug)]
-pub struct GlassCommand {
-    /// In this project; none: the default one.
-    pub project: Option<String>,
-    /// What the lease is to be on.
-    pub resource: Resource,
-    /// The name of the key that gets it.
-    pub key: String,
-    /// What it is to be good for: `read` or `use`.
-    pub operation: Operation,
-    /// Why, in their words.
-    pub reason: String,
-    /// How long it should last; none: as long as it may.
-    pub duration: Option<Duration>,
-}
-
-/// What came of breaking the glass.
-#[derive(Clone, Debug)]
-pub struct BrokenGlass {
-    /// The lease.
-    pub lease: Lease,
-    /// The review that another person has to make.
-    pub review: Review,
-    /// Everybody else whom the rule names, by name.
-    pub told: Vec<String>,
-}
-
 /// A new secret, or a new version of one.
 #[derive(Debug)]
 pub struct PutSecret {
@@ -429,149 +346,6 @@ pub struct DeletedKey {
     pub approvals_withdrawn: u32,
 }
 
-/// What reading policy files found.
-#[derive(Clone, Debug)]
-pub struct Checked {
-    /// What is wrong; empty: nothing.
-    pub problems: Vec<Problem>,
-    /// The digest of the set; empty where something is wrong.
-    pub digest: String,
-    /// How many rules there are.
-    pub rules: u32,
-}
-
-/// What running policy cases found.
-#[derive(Clone, Debug)]
-pub struct Tested {
-    /// What is wrong with the files; cases run only where nothing is.
-    pub problems: Vec<Problem>,
-    /// Each case.
-    pub results: Vec<CaseResult>,
-}
-
-/// An ask that somebody wonders about.
-#[derive(Clone, Debug, Default)]
-pub struct ExplainAsk {
-    /// In this project; none: the default one.
-    pub project: Option<String>,
-    /// For this resource.
-    pub resource: String,
-    /// By the key of this name; none: by one of the default level that nobody owns.
-    pub key: Option<String>,
-    /// For this reason.
-    pub reason: Option<String>,
-    /// Of this kind.
-    pub reason_kind: Option<String>,
-    /// With these arguments, a JSON object.
-    pub arguments: Option<String>,
-    /// At this time; none: now.
-    pub at: Option<UnixTime>,
-}
-
-/// What the rules say of one ask, and why.
-#[derive(Clone, Debug)]
-pub struct Explained {
-    /// `refused`, `reason`, `asks`, `approves`, `allowed` or `observed`.
-    pub decision: &'static str,
-    /// Why, a sentence.
-    pub why: String,
-    /// Each rule that matches, the deciding one among them.
-    pub matches: Vec<ExplainedMatch>,
-    /// The rule that governs it, unless it is refused.
-    pub rule: Option<Rule>,
-    /// How each of its conditions stands.
-    pub conditions: Vec<Outcome>,
-    /// What the reason lacks, where it does.
-    pub reason_lacks: Option<String>,
-    /// Who could answer now, by name, the key's owner apart unless the rule lets them.
-    pub people: Vec<String>,
-}
-
-/// One rule that matches.
-#[derive(Clone, Debug)]
-pub struct ExplainedMatch {
-    /// Its name.
-    pub rule: String,
-    /// The file it is in.
-    pub file: String,
-    /// The line it begins on.
-    pub line: u32,
-    /// Its pattern.
-    pub pattern: String,
-    /// Whether it decides.
-    pub wins: bool,
-    /// Why it does or does not.
-    pub why: String,
-}
-
-/// The rules in force.
-#[derive(Clone, Debug)]
-pub struct ShownPolicy {
-    /// The rules and where they came from.
-    pub loaded: Arc<Loaded>,
-    /// The project whose rules were asked for.
-    pub project: String,
-    /// What was wrong with the last set that was tried.
-    pub problems: Vec<Problem>,
-    /// The approval that changed files wait for, and their digest.
-    pub held: Option<(ApprovalId, String)>,
-}
-
-/// What reading the policy folder again did.
-#[derive(Clone, Debug)]
-pub struct Reloaded {
-    /// What is wrong; empty: the new set is in force.
-    pub problems: Vec<Problem>,
-    /// The digest of the set in force.
-    pub digest: String,
-    /// Whether it is another one than before.
-    pub changed: bool,
-    /// How many rules it has.
-    pub rules: u32,
-    /// Pending approvals that ended because their rule changed.
-    pub superseded: u32,
-    /// The approval that the changed files wait for, where they do.
-    pub held: Option<ApprovalId>,
-}
-
-/// What running rules against the asks in the log came to.
-#[derive(Clone, Debug)]
-pub struct Replayed {
-    /// What is wrong with the rules; they run only where nothing is.
-    pub problems: Vec<Problem>,
-    /// How many asks were judged.
-    pub asks: u32,
-    /// For how many of them nothing would change.
-    pub same: u32,
-    /// What would change, the most frequent first.
-    pub changes: Vec<ReplayChange>,
-    /// There are more asks in that time, older ones.
-    pub cut: bool,
-}
-
-/// Equal asks for which the rules decide otherwise.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ReplayChange {
-    /// Whose asks they were.
-    pub key: String,
-    /// For what.
-    pub resource: String,
-    /// To do what.
-    pub operation: Operation,
-    /// What was decided, in a word.
-    pub was: String,
-    /// By which rule; empty where the log does not say.
-    pub was_rule: String,
-    /// What would be decided.
-    pub now: String,
-    /// By which rule; empty where there is none.
-    pub now_rule: String,
-    /// How many asks these are.
-    pub asks: u32,
-    /// When the last of them was made.
-    pub last_at: UnixTime,
-}
-
 /// Which log entries are wanted; what is not given does not matter.
 #[derive(Clone, Debug, Default)]
 pub struct AuditQuery {
@@ -659,15 +433,4 @@ pub struct CheckView {
     pub detail: String,
     /// What to do; empty where it is as it should be.
     pub mend: String,
-}
-
-impl StopOf {
-    /// What it is, as a message names it.
-    pub(super) fn spoken(&self) -> String {
-        match self {
-            Self::All => "everything".to_owned(),
-            Self::Project(name) => format!("the project `{}`", echo(name, 40)),
-            Self::Key { name, .. } => format!("the key `{}`", echo(name, 40)),
-        }
-    }
 }

@@ -31,6 +31,10 @@ fn a_file_says_it_all_and_paths_begin_at_its_folder() {
         max_waiting = 7
         [policy]
         dir = "rules"
+        watch = false
+        approval = "required"
+        approvers = ["group:security", "jane@example.com"]
+        quorum = 2
         [root_key]
         source = "command"
         command = ["pass", "show", "vouchsafe"]
@@ -46,6 +50,10 @@ fn a_file_says_it_all_and_paths_begin_at_its_folder() {
     assert_eq!(tcp.tls_cert, Path::new("/home/tls/cert.pem"));
     assert_eq!(tcp.tls_key, Path::new("/etc/key.pem"));
     assert_eq!(config.policy.dir, Path::new("/home/rules"));
+    assert!(!config.policy.watch);
+    let approval = config.policy.approval.unwrap();
+    let approvers = ["group:security", "jane@example.com"].map(|name| name.parse().unwrap());
+    assert_eq!(approval, PolicyApproval { approvers: approvers.into(), quorum: 2 });
     assert_eq!(config.mcp, Mcp { block_for: Duration::from_secs(45), max_waiting: 7 });
     assert_eq!(config.log, Log { filter: "debug".to_owned(), format: LogFormat::Json });
     assert!(matches!(config.root_key, RootKey::Command(words) if words.len() == 3));
@@ -150,4 +158,22 @@ fn a_file_that_cannot_be_read_is_no_missing_file() {
     let dir = tempfile::tempdir().unwrap();
     let error = Config::load(dir.path(), &Environment::default()).unwrap_err();
     assert!(error.to_string().contains("cannot be read: it is not a regular file"), "{error}");
+}
+
+#[test]
+fn who_approves_changes_of_the_rules_is_checked() {
+    let required = |rest: &str| parse(&format!("[policy]\napproval = \"required\"\n{rest}\n"));
+    let everybody = required("").unwrap().policy.approval.unwrap();
+    assert_eq!(everybody, PolicyApproval { approvers: Vec::new(), quorum: 1 });
+    for rest in ["quorum = 0", "quorum = 21", "approvers = [\"group:\"]", "approvers = [\"\"]"] {
+        assert!(required(rest).is_err(), "{rest}");
+    }
+    let error = parse("[policy]\nquorum = 2\n").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/home/vouchsafe.toml:2: policy.approvers and policy.quorum say who approves a change of the \
+         rules, and policy.approval asks nobody; write approval = \"required\", or take them away"
+    );
+    assert!(parse("[policy]\napproval = \"none\"\n").unwrap().policy.approval.is_none());
+    assert!(parse("[policy]\napproval = \"maybe\"\n").is_err());
 }

@@ -71,7 +71,7 @@ impl Reader<'_> {
             "-- last_policy_change
              SELECT c.digest, c.base, a.body
              FROM policy_changes c JOIN approvals a ON a.id = c.approval_id
-             ORDER BY a.asked_at DESC, a.id DESC LIMIT 1",
+             ORDER BY a.asked_at DESC, a.status = 'pending' DESC, a.settled_at DESC LIMIT 1",
             [],
             |row| Ok((row.get(0)?, row.get(1)?, json(row, 2)?)),
         )

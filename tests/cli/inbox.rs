@@ -1,4 +1,5 @@
-//! An approval for a session, given in the inbox: the key has the same again, and nobody is asked.
+//! What a person does and sees in the inbox, beside approving and denying: an approval for a
+//! session, and a glass that somebody broke.
 
 use serde_json::json;
 use vouchsafe_tests::process::{Agent, RealDaemon, Terminal};
@@ -51,4 +52,35 @@ async fn an_approval_for_a_session_is_given_in_the_inbox_and_shown_until_it_ends
     assert_eq!(sessions[0]["given_by"], json!(["admin"]));
     let ended = daemon.vouchsafe(["leases", "revoke", "--key", "agent"]).await.ok();
     assert!(ended.stderr.contains("1 session ended with them"), "{ended}");
+}
+
+/// A rule whose glass can be broken.
+const GLASS: &str = r#"
+[[rule]]
+name        = "Behind glass"
+resource    = "vouchsafe://secrets/glass/*"
+operations  = ["use", "read"]
+approvers   = ["admin"]
+break_glass = ["admin"]
+lease       = { default = "10m", max = "1h", uses = 20 }
+pending_for = "1h"
+"#;
+
+#[tokio::test]
+async fn a_broken_glass_is_seen_by_whoever_watches() {
+    let daemon = RealDaemon::start().await;
+    daemon.rule("rules.toml", GLASS);
+    daemon.vouchsafe(["policy", "reload"]).await.ok();
+    daemon.put("glass/ONE", "a value").await;
+    daemon.key("agent", "secrets:read,secrets:reveal").await;
+    let mut watch = Terminal::vouchsafe(&daemon, (40, 120), ["watch"]);
+    watch.shows("Nobody asks for anything").await;
+    let uri = "vouchsafe://secrets/glass/ONE";
+    let reason = "the pager rings and nobody answers";
+    let args = ["break-glass", uri, "--key", "agent", "--reason", reason, "--yes"];
+    daemon.vouchsafe(args).await.ok();
+    watch.shows("admin BROKE THE GLASS").await;
+    watch.shows("GLASS BROKEN").await;
+    watch.types("q").await;
+    assert!(watch.ended().await.success());
 }
