@@ -93,6 +93,11 @@ impl Loaded {
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
+    /// The set of each project that has rules.
+    pub fn sets(&self) -> impl Iterator<Item = (&str, &RuleSet)> {
+        self.sets.iter().map(|(project, set)| (project.as_str(), set))
+    }
+
     /// Every rule with the project it is of.
     pub fn rules(&self) -> impl Iterator<Item = (&str, &Placed)> {
         self.sets

@@ -56,6 +56,9 @@ async fn a_key_with_the_scope_searches_the_log_of_its_project_and_sees_no_value(
     let keys = auditor.call("query_audit", json!({ "action": "key.created" })).await;
     let newest = &keys.content["entries"][0]["details"];
     assert_eq!((&newest["key"], &newest["owner"]), (&json!("auditor"), &json!("ann")));
+    let rules = auditor.call("query_audit", json!({ "action": "policy.loaded" })).await;
+    let names = rules.content["entries"][0]["details"]["rules"].as_array().unwrap();
+    assert!(names.contains(&json!("Production")) && names.contains(&json!("The log")), "{names:?}");
     let counted = auditor.call("query_audit", json!({ "group_by": "action" })).await;
     let groups = counted.content["groups"].as_array().unwrap();
     assert!(groups.iter().any(|group| group["value"] == "key.created"), "{counted:?}");

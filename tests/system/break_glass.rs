@@ -180,6 +180,7 @@ async fn one_person_has_one_broken_glass_that_nobody_has_looked_at() {
     let next = "Ask another person to review it (`vouchsafe reviews`); then you can again.";
     let again = ask(&eve, wanted("production/API")).await;
     check_said(again, Code::FailedPrecondition, "REVIEW_OPEN", &message, next);
+    daemon.advance(minutes(1)).await;
     let others = broken(&fay, "production/API").await.review.unwrap();
 
     daemon.restart().await;
@@ -234,7 +235,7 @@ async fn nobody_reviews_their_own_and_nobody_that_of_their_own_key() {
         Code::PermissionDenied,
         "ROLE_NEEDED",
     );
-    check_code(review(&bob, "rv_0", true, "").await, Code::NotFound, "REVIEW_NOT_FOUND");
+    check_code(review(&bob, "rv_000000000000", true, "").await, Code::NotFound, "REVIEW_NOT_FOUND");
     let cat = daemon.grpc("cat");
     review(&cat, &open.id, true, "they told me at once").await.unwrap();
     check_said(

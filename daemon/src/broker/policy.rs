@@ -161,12 +161,16 @@ impl Broker {
         // What the new rules refuse is refused from here on: before the transaction that ends what
         // was asked under the old ones, so that no ask falls between the two.
         self.inner.policy.replace(Arc::clone(&next));
+        let by = actor(Action::POLICY_LOADED, user);
         let ended = self
             .run("policy_loaded", entry.clone(), move |tx| {
                 if let Some(accepted) = &accepted {
                     tx.accept_policy(accepted)?;
                 }
                 let ended = supersede(tx, &next)?;
+                for entry in changed_sets(&by, &before, &next) {
+                    tx.append(&entry)?;
+                }
                 tx.append(&entry.clone().detail("superseded", ended.len()))?;
                 Ok(ended)
             })
@@ -297,6 +301,27 @@ pub(super) fn still_governed(pending: &Pending, loaded: &Loaded) -> bool {
             Verdict::Ruled(rule) => *rule == item.rule,
             Verdict::Refused(_) => false,
         },
+    })
+}
+
+/// What the log of each project says of rules that changed: how they are called, and the digest of
+/// their set. Whoever may search that log and no other finds it there.
+pub(super) fn changed_sets<'a>(
+    by: &'a Entry,
+    before: &'a Loaded,
+    next: &'a Loaded,
+) -> impl Iterator<Item = Entry> + 'a {
+    let changed = next
+        .sets()
+        .filter(|(project, set)| before.of(project).digest() != set.digest())
+        .chain(before.sets().filter(|(gone, _)| next.sets().all(|(project, _)| project != *gone)));
+    changed.map(move |(project, _)| {
+        let set = next.of(project);
+        let rules: Vec<_> = set.rules().iter().map(|rule| rule.rule.name().as_str()).collect();
+        by.clone()
+            .project(project)
+            .detail("rule_set", set.digest().to_string())
+            .detail("rules", rules)
     })
 }
 

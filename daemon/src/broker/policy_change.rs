@@ -14,7 +14,7 @@ use vouchsafe_core::policy::{ApproverRef, Options, Problem, Quorum, Rule, eligib
 use vouchsafe_core::resource::{Operation, Resource};
 
 use super::asks::save_settled;
-use super::policy::{actor, members, refused_entry, supersede};
+use super::policy::{actor, changed_sets, members, refused_entry, supersede};
 use super::policy_diff::Difference;
 use super::setup::default_project;
 use super::{Broker, Code, PolicyApproval, Refused, Reloaded, Stop, entries, random};
@@ -30,6 +30,8 @@ pub(super) struct Reading {
     pub(super) options: Options,
     pub(super) source: String,
     pub(super) required: bool,
+    /// What runs before it.
+    pub(super) before: Arc<Loaded>,
 }
 
 /// What an approved change came to.
@@ -186,6 +188,7 @@ impl Broker {
             options: settings.policy_options,
             source: settings.policy_dir.display().to_string(),
             required: settings.policy_approval.is_some(),
+            before: self.inner.policy.current(),
         }
     }
 
@@ -250,8 +253,11 @@ pub(super) fn apply(
     let loaded = Arc::new(Loaded::new(sets, change.files, reading.source.as_str(), now));
     let by = user.name.clone();
     tx.accept_policy(&AcceptedPolicy { digest: change.digest.clone(), files, at: now, by })?;
-    let entry = entries::by_user(Action::POLICY_LOADED, user)
-        .approval(id)
+    let by = entries::by_user(Action::POLICY_LOADED, user).approval(id);
+    for entry in changed_sets(&by, &reading.before, &loaded) {
+        tx.append(&entry)?;
+    }
+    let entry = by
         .detail("rule_set", loaded.digest())
         .detail("rules", loaded.count())
         .detail("changed", true)

@@ -66,6 +66,16 @@ impl Reader<'_> {
         project: ProjectId,
         key: Option<KeyId>,
     ) -> Result<Option<Stop>, StoreError> {
+        // Asked with every use, and hardly ever is there one.
+        let any = self.query_opt(
+            "-- any_stop
+             SELECT 1 FROM stops LIMIT 1",
+            [],
+            |_| Ok(()),
+        )?;
+        if any.is_none() {
+            return Ok(None);
+        }
         let (project, key) = match key {
             Some(key) => (what(Stopped::Project(project)), what(Stopped::Key(key))),
             None => (String::new(), String::new()),

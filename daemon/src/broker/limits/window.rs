@@ -8,6 +8,8 @@ use vouchsafe_core::time::{BootId, Now, UnixTime};
 
 /// How finely a minute is counted, in milliseconds.
 const STEP_MS: i64 = 100;
+/// Steps in a second.
+const STEPS_A_SECOND: i64 = 10;
 /// Steps in a minute.
 const STEPS: i64 = 600;
 
@@ -75,7 +77,8 @@ impl Window {
         rate.saturating_sub(self.total)
     }
 
-    /// The window as text, where it has changed since it was taken last.
+    /// The window as text, where it has changed since it was taken last: by whole seconds, each
+    /// request at the end of its own, so that it is written in little and read back as no less.
     pub(super) fn take_note(&mut self) -> Option<String> {
         if std::mem::replace(&mut self.noted, true) {
             return None;
@@ -84,10 +87,25 @@ impl Window {
             boot: self.seen.boot.clone(),
             wall: self.seen.wall,
             since_boot_ms: self.seen.since_boot_ms,
-            steps: self.steps.iter().copied().collect(),
+            steps: self.by_seconds(),
         };
         // Numbers and one string: there is no other way to write them.
         serde_json::to_string(&recent).ok()
+    }
+
+    /// The requests of each second, at its last step that has any.
+    fn by_seconds(&self) -> Vec<(i64, u32)> {
+        let mut seconds: Vec<(i64, u32)> = Vec::new();
+        for (step, count) in &self.steps {
+            match seconds.last_mut() {
+                Some((last, sum)) if *last / STEPS_A_SECOND == *step / STEPS_A_SECOND => {
+                    *last = *step;
+                    *sum = sum.saturating_add(*count);
+                }
+                _ => seconds.push((*step, *count)),
+            }
+        }
+        seconds
     }
 
     /// What was taken could not be written.
