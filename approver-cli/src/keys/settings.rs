@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use vouchsafe_core::key::RATE_MAX;
 use vouchsafe_proto::v1::{CreateKeyRequest, UpdateKeyRequest};
 
 use crate::time::{self, Time};
@@ -40,7 +41,7 @@ pub(super) struct NewSettings {
     #[arg(long, value_name = "TOOL", value_delimiter = ',')]
     allow_tools: Option<Vec<String>>,
     /// Requests it may make in any minute [default: 60]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
     rate: Option<u32>,
     /// Calls of tools it may make in a month; never more than the project may [default: as many]
     #[arg(long, value_name = "N")]
@@ -74,7 +75,7 @@ pub(super) struct Changes {
     #[arg(long, value_name = "TOOL", value_delimiter = ',')]
     allow_tools: Option<Vec<String>>,
     /// Requests it may make in any minute
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
     rate: Option<u32>,
     /// Calls of tools it may make in a month; 0 for as many as the project may
     #[arg(long, value_name = "N")]
