@@ -73,6 +73,20 @@ async fn a_key_with_the_scope_searches_the_log_of_its_project_and_sees_no_value(
 }
 
 #[tokio::test]
+async fn what_an_agent_searches_for_moves_no_text_in_the_log() {
+    let (daemon, auditor) = auditing(FREE).await;
+    let hidden = json!({ "actor": "nobody\u{202e}", "reason": "to\u{200b} look" });
+    assert_eq!(auditor.call("query_audit", hidden).await.status(), "ok");
+    let log = daemon.admin().export().await.lines;
+    let log = String::from_utf8(log).unwrap();
+    assert!(!log.contains(['\u{202e}', '\u{200b}']), "{log}");
+    let given = daemon.admin().log_of("lease.issued").await.pop().unwrap();
+    let arguments = given["details"]["arguments"].as_str().unwrap();
+    let read: Value = serde_json::from_str(arguments).unwrap();
+    assert_eq!(read["actor"], "nobody\u{202e}", "it still says what was asked");
+}
+
+#[tokio::test]
 async fn pages_of_the_log_are_bounded_and_follow_on_each_other() {
     let (daemon, auditor) = auditing(FREE).await;
     for _ in 0..3 {

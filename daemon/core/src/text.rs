@@ -4,7 +4,7 @@
 //! a person must not be able to reorder, hide or imitate anything. Nothing is lost, only written
 //! out: U+202E becomes `\u{202e}`.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
@@ -140,6 +140,24 @@ pub fn escape_untrusted(text: &str) -> Escaped {
         }
     }
     escaped
+}
+
+/// The same JSON, with `\u` escapes for what [`escape_untrusted`] would write out: whoever reads it
+/// as JSON reads what it was, and nothing in it hides or moves other text.
+pub fn escape_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        let mut one = [0; 4];
+        if escape_untrusted(c.encode_utf8(&mut one)).suspicious {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                write!(out, "\\u{unit:04x}").unwrap_or_default();
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// Cuts a text that is longer than `max` characters, and says so.

@@ -9,6 +9,7 @@ use vouchsafe_core::caller::{Agent, Reach};
 use vouchsafe_core::key::Scope;
 use vouchsafe_core::lease::Lease;
 use vouchsafe_core::resource::{Operation, Resource};
+use vouchsafe_core::text::escape_json;
 use vouchsafe_core::time::UnixTime;
 
 use super::agents::Done;
@@ -56,7 +57,7 @@ impl Broker {
             Ok(checked) => checked,
             Err(refused) => return Err(self.refuse(subject, refused).await),
         };
-        let subject = subject.detail("arguments", arguments.as_str());
+        let subject = subject.detail("arguments", escape_json(arguments.as_str()));
         let wish = self.wish(agent, Operation::Read, plea, 1, &subject).await?;
         let wish = Wish { arguments, ..wish };
         let described = described(entries::by_agent(Action::AUDIT_QUERIED, agent), &query, by);

@@ -7,7 +7,7 @@ use vouchsafe_core::caller::{Agent, Transport, User};
 use vouchsafe_core::lease::{Active, Lease};
 use vouchsafe_core::policy::{Judgment, Outcome, Rule};
 use vouchsafe_core::resource::Operation;
-use vouchsafe_core::text::{REASON_CHARS_MAX, echo, escape_untrusted};
+use vouchsafe_core::text::{REASON_CHARS_MAX, echo, escape_json, escape_untrusted};
 use vouchsafe_core::time::format_duration;
 
 use super::Plea;
@@ -55,7 +55,7 @@ pub(super) fn asked(entry: Entry, ask: &Ask) -> Entry {
         .detail("rules", rules)
         .detail("rule_set", ask.rule_set.as_str())
         .detail("owner", ask.asker.owner_name.as_str())
-        .detail("arguments", ask.arguments.as_str())
+        .detail("arguments", escape_json(&ask.arguments))
         .detail("expires_at", ask.deadline.wall.rfc3339())
         .detail("claims", claims);
     if let Some(reason) = &ask.reason {

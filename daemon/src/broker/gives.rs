@@ -9,6 +9,7 @@ use vouchsafe_core::key::CallTraits;
 use vouchsafe_core::lease::{Active, TakeError};
 use vouchsafe_core::policy::{Asks, Free, Judgment, Outcome, Rule};
 use vouchsafe_core::resource::Operation;
+use vouchsafe_core::text::escape_json;
 
 use super::asks::{Wanted, Wish, expire_lease};
 use super::{Refused, Stop, entries};
@@ -233,7 +234,7 @@ impl Wish {
         let entry = entry.detail("level", self.agent.settings.level.as_str());
         match self.arguments.as_str() {
             "{}" => entry,
-            arguments => entry.detail("arguments", arguments),
+            arguments => entry.detail("arguments", escape_json(arguments)),
         }
     }
 }

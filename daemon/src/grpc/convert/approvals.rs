@@ -1,7 +1,5 @@
 //! Approvals and votes.
 
-use std::fmt::Write as _;
-
 use vouchsafe_core::approval::{
     Approval, ApprovalDigest, Ask, Asker, Ballot, GrantKind, How, ITEMS_MAX, Item, Narrowing,
     Progress, Status, Vote,
@@ -93,7 +91,7 @@ pub(in crate::grpc) fn approval(view: &ApprovalView) -> v1::Approval {
         asker: Some(asker(&ask.asker)),
         operation: operation_out(ask.operation).into(),
         items: ask.items.iter().map(item).collect(),
-        arguments: shown_json(&ask.arguments),
+        arguments: text::escape_json(&ask.arguments),
         reason_suspicious: reason.as_ref().is_some_and(|reason| reason.suspicious),
         reason: reason.map(|reason| reason.text).unwrap_or_default(),
         requested_duration: ask.requested.map(duration_out),
@@ -290,24 +288,6 @@ fn vote(vote: &Vote) -> v1::Vote {
 
 fn history(ask: &Ask) -> v1::History {
     v1::History { had_before: ask.history.had_before, asks_today: ask.history.asks_today }
-}
-
-/// JSON that somebody else chose the words of: the same JSON, with `\u` escapes for what could
-/// hide or move other text.
-fn shown_json(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
-        let mut one = [0; 4];
-        if text::escape_untrusted(c.encode_utf8(&mut one)).suspicious {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                // Writing to a string cannot fail.
-                write!(out, "\\u{unit:04x}").unwrap_or_default();
-            }
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 #[cfg(test)]
