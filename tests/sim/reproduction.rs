@@ -9,9 +9,12 @@ use vouchsafe_core::secret::SecretBytes;
 use vouchsafe_tests::broker::{ADMIN, TestBroker};
 use vouchsafe_tests::events::within;
 use vouchsafed::broker::{
-    Access, AccessAsk, AwaitOutcome, NewKey, Plea, PutSecret, Release, VoteCommand, WatchEvent,
+    Access, AccessAsk, AwaitOutcome, Code, KeyChange, NewKey, Plea, PutSecret, Release,
+    VoteCommand, WatchEvent,
 };
 
+const FREE: &str = "[[rule]]\nname = \"prod\"\nresource = \"vouchsafe://secrets/prod/*\"\n\
+    approval = \"none\"\n";
 const RULES: &str = "[[rule]]\nname = \"prod\"\nresource = \"vouchsafe://secrets/prod/*\"\n\
                      operations = [\"read\"]\napprovers = [\"ann\"]\n";
 
@@ -89,6 +92,19 @@ async fn whoever_finds_an_ask_expired_everybody_who_watches_is_told() {
         let WatchEvent::Approval(view) = event else { panic!("{event:?}") };
         assert_eq!(view.approval.status(), Status::Expired, "{finder}");
     }
+}
+
+#[tokio::test]
+async fn a_key_that_was_changed_under_way_gets_nothing_by_what_it_was() {
+    let test = TestBroker::start(&[("ann", &["oncall"])], FREE).await;
+    let admin = test.user(ADMIN).await;
+    // Let in, and not yet at the command, when the scope is taken away.
+    let (agent, resource) = agent_with_a_secret(&test, &admin).await;
+    let less = KeyChange { scopes: vec!["secrets:read".to_owned()], ..KeyChange::default() };
+    test.broker.update_key(&admin, None, "key", less).await.unwrap();
+    let refused = test.broker.read_secret(&agent, &resource, Plea::default()).await.unwrap_err();
+    assert_eq!(refused.code, Code::KeyChanged);
+    assert_eq!(refused.message, "the key `key` was changed while this call was under way");
 }
 
 /// A key that may see values, and one to see.

@@ -15,7 +15,7 @@ use vouchsafe_core::time::UnixTime;
 use super::agents::Done;
 use super::asks::{Arguments, Asked, Plea, Wish, need_scope};
 use super::audit::{described, filter, group_by, page_start};
-use super::doors::live_agent;
+use super::doors::unchanged_agent;
 use super::emergency::check_not_stopped;
 use super::gives::Stand;
 use super::{AuditQuery, AuditRelease, Broker, Page, Paged, Refused, Stop, StoredEntry, entries};
@@ -95,7 +95,7 @@ fn reach(
     query: &AuditQuery,
     entry: vouchsafe_core::audit::Entry,
 ) -> Result<Done<Reached>, Stop> {
-    live_agent(tx, &wish.agent)?;
+    unchanged_agent(tx, &wish.agent)?;
     check_not_stopped(tx, wish.agent.project, wish.agent.key)?;
     need_scope(&wish.agent, Scope::AuditRead)?;
     // Nothing of another project, whatever is asked for.

@@ -15,7 +15,7 @@ use super::asks::{
     Arguments, Asked, Plea, Wish, check_duration, check_reason_kind, check_reason_text,
     check_resources, expire_lease, need_scope, save_settled,
 };
-use super::doors::{live_agent, live_agent_at};
+use super::doors::{live_agent, live_agent_at, unchanged_agent};
 use super::emergency::check_not_stopped;
 use super::gives::{Stand, given_freely, gives_freely};
 use super::leases::find_lease;
@@ -72,7 +72,7 @@ impl Broker {
         let subject = entries::by_agent(Action::SECRET_LISTED, agent);
         let (agent, entry) = (agent.clone(), subject.clone());
         self.run("list_secrets_for", subject, move |tx| {
-            live_agent(tx, &agent)?;
+            unchanged_agent(tx, &agent)?;
             need_scope(&agent, Scope::SecretsRead)?;
             let paged = by_name(
                 &page,
@@ -261,7 +261,7 @@ impl Broker {
         let loaded = self.inner.policy.current();
         let (agent, id, entry) = (agent.clone(), id.to_owned(), subject.clone());
         self.run("renew_lease", subject, move |tx| {
-            live_agent(tx, &agent)?;
+            unchanged_agent(tx, &agent)?;
             check_not_stopped(tx, agent.project, agent.key)?;
             let lease = match own_lease(tx, &agent, &id)? {
                 Lease::Active(active) => active,
@@ -376,7 +376,7 @@ impl Broker {
 }
 
 fn read(tx: &mut Tx<'_>, wish: &Wish, resource: &Resource) -> Result<Done<Read>, Stop> {
-    live_agent(tx, &wish.agent)?;
+    unchanged_agent(tx, &wish.agent)?;
     check_not_stopped(tx, wish.agent.project, wish.agent.key)?;
     need_scope(&wish.agent, Scope::SecretsRead)?;
     let wanted = wish.want(tx, resource)?;
@@ -402,7 +402,7 @@ fn read(tx: &mut Tx<'_>, wish: &Wish, resource: &Resource) -> Result<Done<Read>,
 }
 
 fn access(tx: &mut Tx<'_>, wish: &Wish, resources: &[Resource]) -> Result<Done<Reached>, Stop> {
-    live_agent(tx, &wish.agent)?;
+    unchanged_agent(tx, &wish.agent)?;
     check_not_stopped(tx, wish.agent.project, wish.agent.key)?;
     let (mut leases, mut given, mut open) = (Vec::new(), Vec::new(), Vec::new());
     for (index, resource) in resources.iter().enumerate() {

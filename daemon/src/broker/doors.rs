@@ -325,6 +325,20 @@ pub(super) fn live_agent(tx: &Tx<'_>, agent: &Agent) -> Result<(), Stop> {
     live_agent_at(tx, agent, tx.now().wall).map(drop)
 }
 
+/// [`live_agent`], and nothing about the key has changed since the agent was let in: what it may do
+/// was looked up then, and is used now.
+pub(super) fn unchanged_agent(tx: &Tx<'_>, agent: &Agent) -> Result<(), Stop> {
+    if live_agent_at(tx, agent, tx.now().wall)?.revision == agent.revision {
+        return Ok(());
+    }
+    Err(Refused::new(
+        Code::KeyChanged,
+        format!("the key `{}` was changed while this call was under way", agent.name),
+        "Call again: what the key may do now holds.",
+    )
+    .into())
+}
+
 /// [`live_agent`], at a time that is given.
 pub(super) fn live_agent_at(
     reader: &Reader<'_>,

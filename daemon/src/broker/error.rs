@@ -140,6 +140,8 @@ codes! {
     ApprovalExpired = "APPROVAL_EXPIRED", Conflict;
     /// The voter has voted before.
     AlreadyVoted = "ALREADY_VOTED", Conflict;
+    /// The key was changed between the door and the command.
+    KeyChanged = "KEY_CHANGED", Conflict;
     /// The answer was given on something else than what is asked.
     StaleDigest = "STALE_DIGEST", Conflict;
     /// The user has broken the glass before, and nobody has reviewed that yet.
