@@ -149,4 +149,18 @@ impl Approvals for OneApproval {
         ];
         Ok(Response::new(stream::iter(events).boxed()))
     }
+
+    async fn show_stats(
+        &self,
+        _request: Request<vouchsafe_proto::v1::ShowStatsRequest>,
+    ) -> Result<Response<vouchsafe_proto::v1::ShowStatsResponse>, Status> {
+        Err(Status::unimplemented("show_stats"))
+    }
+
+    async fn suggest_rules(
+        &self,
+        _request: Request<vouchsafe_proto::v1::SuggestRulesRequest>,
+    ) -> Result<Response<vouchsafe_proto::v1::SuggestRulesResponse>, Status> {
+        Err(Status::unimplemented("suggest_rules"))
+    }
 }

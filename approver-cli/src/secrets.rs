@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use vouchsafe_proto::v1::{
     DeleteSecretRequest, ListSecretVersionsRequest, ListSecretsRequest, PutSecretRequest, Secret,
-    SecretVersion, ShowSecretRequest,
+    SecretSettings, SecretVersion, ShowSecretRequest,
 };
 use zeroize::Zeroizing;
 
@@ -108,6 +108,7 @@ async fn list(pattern: Option<String>, limit: u32, context: &Context) -> Result<
         project: context.project.clone(),
         pattern: pattern.map(path_of).unwrap_or_default(),
         page: None,
+        ..Default::default()
     };
     let page = pages::gather(limit, async |page| {
         let request = ListSecretsRequest { page: Some(page), ..request.clone() };
@@ -133,8 +134,9 @@ async fn put_value(put: Put, context: &Context) -> Result<(), CliError> {
         project: context.project.clone(),
         path: path_of(put.path),
         value: std::mem::take(&mut *value),
-        description: put.description,
+        settings: Some(SecretSettings { description: put.description, ..Default::default() }),
         expected_version: put.expected_version,
+        ..Default::default()
     };
     let secret = daemon.secrets().put_secret(request).await?.into_inner();
     context.out.record(&record(&secret))

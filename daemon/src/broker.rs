@@ -122,6 +122,10 @@ pub struct Settings {
     pub waiting_max: usize,
     /// Where the root key comes from, for its rotation.
     pub root: RootSource,
+    /// How long a deleted secret can be undeleted.
+    pub undelete_for: Duration,
+    /// How many versions of a secret are kept, the newest.
+    pub keep_versions: u32,
 }
 
 /// Who has to approve a change of the rules.

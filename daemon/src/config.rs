@@ -40,6 +40,19 @@ pub struct Config {
     pub log: Log,
     /// `[store]`: the database.
     pub store: Store,
+    /// `[secrets]`: how long values are kept that are not in use.
+    pub secrets: Secrets,
+}
+
+/// `[secrets]`
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Secrets {
+    /// `undelete_for`: how long a deleted secret can be undeleted, and then its values are wiped;
+    /// `30d`, and 0 to 3650 days.
+    pub undelete_for: Duration,
+    /// `keep_versions`: of each secret, the newest; the values of older ones are wiped. 100, and 2
+    /// to 1000.
+    pub keep_versions: u32,
 }
 
 /// `[http]`
@@ -213,6 +226,7 @@ impl Config {
             root_key: RootKey::File(home.join("root.key")),
             log: Log { filter: "info".to_owned(), format: LogFormat::default() },
             store: Store { readers: 4 },
+            secrets: Secrets { undelete_for: Duration::from_hours(30 * 24), keep_versions: 100 },
         }
     }
 }

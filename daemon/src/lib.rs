@@ -4,6 +4,7 @@ pub mod app;
 pub mod broker;
 pub mod clock;
 pub mod config;
+pub mod generate;
 pub mod grpc;
 pub mod hardening;
 pub mod home;

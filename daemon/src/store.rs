@@ -48,7 +48,7 @@ pub use engine::Database;
 pub use error::{OpenError, StartError, StoreError, WriteError};
 pub use keys::{KeyRecord, KeyStanding};
 pub use policy::{AcceptedPolicy, PolicyChange};
-pub use secrets::{SecretRecord, VersionRecord};
+pub use secrets::{Origin, SecretRecord, UnknownOrigin, Upkeep, ValueRecord, VersionRecord};
 pub use sql::{Reader, Tx};
 pub use stops::StopView;
 pub use users::TokenHash;

@@ -23,8 +23,10 @@ mod tests;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use vouchsafe_core::id::KekId;
+use vouchsafe_core::approval::{Order, ValueDigest};
+use vouchsafe_core::id::{ApprovalId, KekId, ProjectId, SecretId};
 use vouchsafe_core::lease::Grant;
+use vouchsafe_core::resource::SecretPath;
 use vouchsafe_core::secret::SecretBytes;
 use vouchsafe_core::time::UnixTime;
 use zeroize::Zeroizing;
@@ -175,6 +177,66 @@ impl Vault {
         let secret = grant.secret().ok_or(VaultError::Corrupt { what: "the grant" })?;
         let place = Place::secret(grant.project(), secret, grant.version());
         self.open_at(&place, sealed)
+    }
+
+    /// Moves a proposed value to where its order says, as a version of `secret`. What was sealed in
+    /// the order's approval must be what the order is for, or nothing is moved.
+    pub fn fulfil(
+        &self,
+        order: &Order,
+        secret: SecretId,
+        sealed: &Sealed,
+    ) -> Result<Sealed, VaultError> {
+        let damaged = VaultError::Corrupt { what: "a proposed value" };
+        let approved = order.digest().ok_or(damaged)?;
+        let value = self.open_at(&Place::proposal(order.project(), order.approval()), sealed)?;
+        if self.value_digest(order.approval(), order.path(), &value) != *approved {
+            return Err(damaged);
+        }
+        self.seal(&Place::secret(order.project(), secret, order.version()), &value)
+    }
+
+    /// Moves a value from one place to another, unseen.
+    pub fn moved(&self, from: &Place, to: &Place, sealed: &Sealed) -> Result<Sealed, VaultError> {
+        self.seal(to, &self.open_at(from, sealed)?)
+    }
+
+    /// What people see of a proposed value: the same value has another one in each approval, so
+    /// that nobody finds a value by proposing guesses and comparing.
+    pub fn value_digest(
+        &self,
+        approval: ApprovalId,
+        path: &SecretPath,
+        value: &SecretBytes,
+    ) -> ValueDigest {
+        self.value_mac(b"vouchsafe/v1/value-shown", approval.as_bytes(), path, value)
+    }
+
+    /// What equal asks have in common that propose this value. Shown to nobody.
+    pub fn value_fingerprint(
+        &self,
+        project: ProjectId,
+        path: &SecretPath,
+        value: &SecretBytes,
+    ) -> ValueDigest {
+        self.value_mac(b"vouchsafe/v1/value-joins", project.as_bytes(), path, value)
+    }
+
+    fn value_mac(
+        &self,
+        purpose: &[u8],
+        id: &[u8],
+        path: &SecretPath,
+        value: &SecretBytes,
+    ) -> ValueDigest {
+        let mut text = Zeroizing::new(Vec::with_capacity(256 + value.len()));
+        sealed::push_part(&mut text, id);
+        sealed::push_part(&mut text, path.to_string().as_bytes());
+        sealed::push_part(&mut text, value.expose());
+        let ring = self.ring();
+        // A key of its own for each purpose, so that no token's MAC is ever a value's.
+        let key = Zeroizing::new(keys::mac(ring.arena.key(ring.pepper), purpose));
+        ValueDigest::from_bytes(keys::mac(&key, &text))
     }
 
     /// Decrypts what was sealed in `place`.

@@ -134,6 +134,8 @@ fn open(home: &Path, clock: &Arc<TestClock>) -> Broker {
         block_for: Duration::from_secs(25),
         waiting_max: 1_000,
         root,
+        undelete_for: Duration::from_hours(30 * 24),
+        keep_versions: 100,
     };
     Broker::new(Parts {
         store,

@@ -18,9 +18,10 @@ const FILE_LINES_MAX: usize = 600;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("app", &["*"]),
     ("main", &["*"]),
-    ("broker", &["clock", "policy_files", "store", "vault"]),
+    ("broker", &["clock", "generate", "policy_files", "store", "vault"]),
     ("clock", &[]),
     ("config", &[]),
+    ("generate", &["vault"]),
     ("grpc", &["broker", "tasks", "telemetry"]),
     ("hardening", &[]),
     ("home", &["config"]),

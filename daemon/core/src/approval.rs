@@ -12,6 +12,7 @@
 //! people approved still lasts, or somebody broke the glass. [`How`] says which.
 
 mod ask;
+mod change;
 mod session;
 mod vote;
 mod wait;
@@ -23,6 +24,9 @@ use serde::{Deserialize, Serialize};
 pub use self::ask::{
     ARGUMENTS_BYTES_MAX, ApprovalDigest, ArgumentsHash, Ask, Asker, DigestError, History,
     ITEMS_MAX, Item, JoinKey,
+};
+pub use self::change::{
+    Applied, Before, Change, Conflict, Effect, Facts, Order, Proposed, ValueDigest,
 };
 pub use self::session::Session;
 pub use self::vote::{
@@ -84,6 +88,9 @@ pub struct Approved {
     /// Who or what approved it.
     #[serde(default)]
     pub how: How,
+    /// What came of the change that it was about; none where it was about a lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Applied>,
     /// When.
     pub at: UnixTime,
 }
@@ -202,6 +209,8 @@ pub enum ExpiryCause {
     RulesChanged,
     /// A secret it was about was deleted.
     SecretDeleted,
+    /// The secret it was to change had changed, and the agent asked anew.
+    SecretChanged,
     /// The key that asked got another owner, and who may answer with it.
     OwnerChanged,
     /// It was about a change of the rules, and the policy files have changed again since.
@@ -260,6 +269,7 @@ impl ExpiryCause {
             Self::Unanswered => "nobody answered in time",
             Self::RulesChanged => "the rules it was asked under have changed; ask again",
             Self::SecretDeleted => "a secret it was about was deleted",
+            Self::SecretChanged => "the secret has changed since, and it was asked for anew",
             Self::OwnerChanged => "the key that asked has another owner now; ask again",
             Self::Superseded => "the policy files have changed again since",
         }
@@ -314,6 +324,14 @@ impl Approval {
     /// Why it is as it is, for people, where the status alone does not say it.
     pub fn outcome_reason(&self) -> String {
         match self {
+            Self::Approved(Approved { applied: Some(Applied::Conflict { found }), .. }) => {
+                match found {
+                    Some(version) => format!(
+                        "nothing was changed: the secret was at version {version} by then, which is not what was shown"
+                    ),
+                    None => "nothing was changed: the secret was not there any more".to_owned(),
+                }
+            }
             Self::Pending(_) | Self::Approved(_) => String::new(),
             Self::Denied(denied) => denied.reason.clone(),
             Self::Expired(expired) => expired.cause.explain().to_owned(),
@@ -375,7 +393,7 @@ impl Approved {
         let limits =
             ask.items.iter().map(|item| Limits::approved(&item.rule, ask.operation, ask.requested));
         let granted = limits.enumerate().map(|(item, limits)| Granted { item, limits }).collect();
-        Self { ask, votes: Vec::new(), granted, how, at: now.wall }
+        Self { ask, votes: Vec::new(), granted, how, applied: None, at: now.wall }
     }
 
     /// The same, never for longer or more than this.
@@ -387,9 +405,10 @@ impl Approved {
         self
     }
 
-    /// What leases are to be issued.
+    /// What leases are to be issued: none for a change, which is made at once.
     pub fn allowances(&self) -> impl Iterator<Item = Allowance> {
-        self.granted.iter().filter_map(|granted| {
+        let leased = self.granted.iter().filter(|_| self.ask.operation.is_leased());
+        leased.filter_map(|granted| {
             Some(Allowance {
                 project: self.ask.project,
                 project_name: self.ask.project_name.clone(),

@@ -1,8 +1,20 @@
 //! Secret values and the names they go by.
 
+mod generator;
+mod upkeep;
+
 use std::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
+
+pub use self::generator::{
+    Alphabet, BITS_MIN, Generator, GeneratorError, PASSPHRASE_WORDS_MAX, PASSPHRASE_WORDS_MIN,
+    PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, RSA_BITS, WORDS_IN_LIST,
+};
+pub use self::upkeep::{
+    LABEL_NAME_CHARS_MAX, LABEL_VALUE_CHARS_MAX, LABELS_MAX, Labels, REMINDERS, ROTATION_MIN,
+    RotationSchedule, UpkeepError, next_reminder,
+};
 
 /// The largest value a secret may have, in bytes.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024;

@@ -218,6 +218,8 @@ fn of_parts(
             block_for: config.mcp.block_for,
             waiting_max: config.mcp.max_waiting,
             root,
+            undelete_for: config.secrets.undelete_for,
+            keep_versions: config.secrets.keep_versions,
         },
     })
 }

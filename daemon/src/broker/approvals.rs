@@ -464,6 +464,11 @@ fn vote_refused(error: &VoteError) -> Refused {
                 "`vouchsafe approvals show` says what is still missing.",
             ),
         },
+        VoteError::NoLease => Refused::new(
+            Code::NotNarrower,
+            message,
+            "Answer again without --duration and --uses, or deny it.",
+        ),
         VoteError::TooLong(_) | VoteError::TooShort | VoteError::TooManyUses(_) => {
             Refused::new(Code::NotNarrower, message, "Answer again within these limits.")
         }

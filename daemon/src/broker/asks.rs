@@ -269,6 +269,7 @@ impl Wish {
             operation: self.operation,
             items,
             arguments: self.arguments.canonical.clone(),
+            change: None,
             reason: self.reason.clone(),
             reason_kind: self.reason_kind.clone(),
             requested: self.requested,

@@ -156,6 +156,10 @@ codes! {
     LeaseAtLimit = "LEASE_AT_LIMIT", Conflict;
     /// The secret has moved on.
     VersionConflict = "VERSION_CONFLICT", Conflict;
+    /// The secret was not made by a generator, so that there is none to rotate it by.
+    NotGenerated = "NOT_GENERATED", Conflict;
+    /// There is a secret at the path of the one to be undeleted.
+    PathTaken = "PATH_TAKEN", Conflict;
     /// The root key was not rotated.
     RootKey = "ROOT_KEY", Conflict;
     /// The last of its kind, which has to stay.

@@ -175,6 +175,7 @@ fn give(
         votes: Vec::new(),
         granted: vec![Granted { item: 0, limits }],
         how: How::BreakGlass { by: user.name.clone(), review: ids.review },
+        applied: None,
         at: tx.now().wall,
     };
     let allowance = approved.allowances().next().ok_or_else(Refused::internal)?;
@@ -234,6 +235,7 @@ fn draft(
         // The agent has said nothing; why the glass was broken is the review's to tell.
         reason: None,
         reason_kind: None,
+        change: None,
         requested: command.duration,
         asked_at: now.wall,
         deadline: now.deadline(rule.pending_for),

@@ -174,13 +174,14 @@ fn meant<'a>(
         Which::Resource(pattern) => {
             (reader.active_leases()?, Sessions::Pattern(project.id, pattern))
         }
+        Which::ApprovedBy { .. } => return Err(Refused::internal().into()),
         Which::Id(_) | Which::All => (reader.active_leases()?, Sessions::Project(project.id)),
     };
     let leases =
         leases.into_iter().filter(|lease| lease.terms.project == project.id).filter(|lease| {
             match which {
                 Which::Resource(pattern) => pattern.matches(&lease.terms.resource),
-                Which::Id(_) | Which::Key(_) | Which::All => true,
+                Which::Id(_) | Which::Key(_) | Which::ApprovedBy { .. } | Which::All => true,
             }
         });
     Ok((leases.collect(), Some(behind)))

@@ -340,6 +340,7 @@ fn hold(tx: &mut Tx<'_>, draft: &Draft) -> Result<(ApprovalId, Vec<Approval>, bo
         },
         operation: Operation::Write,
         arguments: draft.arguments.clone(),
+        change: None,
         reason: None,
         reason_kind: None,
         requested: None,

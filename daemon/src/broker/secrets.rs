@@ -1,8 +1,10 @@
 //! Secrets, as operators see them: values go in and never come out.
 
+mod version;
+
 use std::sync::Arc;
 
-use vouchsafe_core::approval::{Approval, ExpiryCause};
+use vouchsafe_core::approval::Approval;
 use vouchsafe_core::audit::{Action, Entry};
 use vouchsafe_core::caller::User;
 use vouchsafe_core::id::SecretId;
@@ -10,16 +12,15 @@ use vouchsafe_core::resource::{Pattern, Resource, SecretPath};
 use vouchsafe_core::secret::DESCRIPTION_CHARS_MAX;
 use vouchsafe_core::text::escape_untrusted;
 
-use super::asks::save_settled;
+pub(super) use self::version::{end_secret, next_version};
 use super::doors::live_user;
-use super::leases::revoke;
 use super::paging::by_name;
 use super::setup::{project_in_use, project_or_default};
 use super::{
     Broker, Code, Page, Paged, PutSecret, Refused, SecretRecord, Stop, VersionRecord, entries,
     random,
 };
-use crate::store::{Reader, Tx};
+use crate::store::{Reader, Tx, Upkeep, ValueRecord};
 use crate::vault::{Place, Vault};
 use vouchsafe_core::project::Project;
 
@@ -141,10 +142,15 @@ fn store_value(
         updated_at: now,
         updated_by: String::new(),
         deleted_at: None,
+        purged_at: None,
+        upkeep: Upkeep::default(),
+        value: ValueRecord::default(),
     });
-    secret.version = secret.version.saturating_add(1);
-    secret.updated_at = now;
-    secret.updated_by.clone_from(&user.name);
+    let value = ValueRecord {
+        bytes: u64::try_from(put.value.len()).unwrap_or(u64::MAX),
+        ..ValueRecord::default()
+    };
+    next_version(&mut secret, value, &user.name, now);
     if let Some(description) = &put.description {
         secret.description = escape_untrusted(description).text;
     }
@@ -173,8 +179,6 @@ fn delete(
     reason: &str,
 ) -> Result<(u32, Vec<Approval>), Stop> {
     let (project, mut secret) = find(tx, user, project, path)?;
-    secret.deleted_at = Some(tx.now().wall);
-    tx.save_secret(&secret)?;
     let entry = entries::by_user(Action::SECRET_DELETED, user).project(project.name.as_str());
     tx.append(
         &entry
@@ -182,18 +186,8 @@ fn delete(
             .detail("version", secret.version)
             .detail("reason", escape_untrusted(reason).text),
     )?;
-    let leases = tx.active_leases_on(secret.id)?;
     let entry = entries::by_user(Action::LEASE_REVOKED, user);
-    let revoked = revoke(tx, leases, &user.name, Some("the secret was deleted"), &entry)?;
-    let mut ended = Vec::new();
-    for pending in tx.pending_approvals()? {
-        if pending.ask.items.iter().any(|item| item.secret == Some(secret.id)) {
-            let approval = pending.cut_short(ExpiryCause::SecretDeleted, tx.now());
-            save_settled(tx, &approval, Action::APPROVAL_EXPIRED)?;
-            ended.push(approval);
-        }
-    }
-    Ok((u32::try_from(revoked.len()).unwrap_or(u32::MAX), ended))
+    end_secret(tx, &mut secret, &user.name, &entry)
 }
 
 fn find(

@@ -8,7 +8,7 @@ use vouchsafe_core::text::echo;
 use vouchsafe_core::token::{Token, TokenKind};
 
 use super::{Broker, Code, Refused, SecretRecord, Stop, entries, random};
-use crate::store::{Reader, TokenHash};
+use crate::store::{Reader, TokenHash, Upkeep, ValueRecord};
 use crate::vault::Place;
 use vouchsafe_core::project::{DEFAULT_PROJECT, Project};
 
@@ -81,6 +81,12 @@ impl Broker {
                     updated_at: now,
                     updated_by: user.name.to_string(),
                     deleted_at: None,
+                    purged_at: None,
+                    upkeep: Upkeep::default(),
+                    value: ValueRecord {
+                        bytes: u64::try_from(value.len()).unwrap_or(u64::MAX),
+                        ..ValueRecord::default()
+                    },
                 };
                 let place = Place::secret(secret.project, secret.id, secret.version);
                 let sealed = vault.seal(&place, value).map_err(|_| Refused::internal())?;

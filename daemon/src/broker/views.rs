@@ -17,7 +17,9 @@ pub use self::policy::{
     Checked, ExplainAsk, Explained, ExplainedMatch, Reloaded, ReplayChange, Replayed, ShownPolicy,
     Tested,
 };
-pub use crate::store::{SecretRecord, StopView, StoredEntry, VersionRecord};
+pub use crate::store::{
+    Origin, SecretRecord, StopView, StoredEntry, Upkeep, ValueRecord, VersionRecord,
+};
 pub use vouchsafe_core::policy::{CaseResult, PolicyFile, Problem};
 
 /// Asks for one page of a long list.
@@ -241,6 +243,13 @@ pub enum Which {
     Key(String),
     /// All on resources that this matches.
     Resource(Pattern),
+    /// All that this user's answers gave.
+    ApprovedBy {
+        /// The user, by name.
+        user: String,
+        /// By answers of this time or later; none: by any.
+        since: Option<UnixTime>,
+    },
     /// All.
     All,
 }

@@ -9,10 +9,11 @@ use toml::Spanned;
 
 use vouchsafe_core::policy::ApproverRef;
 use vouchsafe_core::text::echo;
+use vouchsafe_core::time::parse_duration;
 
 use super::{
     Config, ConfigError, ConfigProblem, Environment, Grpc, GrpcTcp, Http, LogFormat, Policy,
-    PolicyApproval, RootKey,
+    PolicyApproval, RootKey, Secrets,
 };
 
 /// The most names in a list.
@@ -21,6 +22,8 @@ const NAMES_MAX: usize = 50;
 const NAME_ECHO_CHARS: usize = 100;
 /// The most words of a command.
 const COMMAND_WORDS_MAX: usize = 50;
+/// The longest time a deleted secret can be kept for.
+const UNDELETE_MAX: Duration = Duration::from_hours(3_650 * 24);
 /// The credential's name where none is given.
 const CREDENTIAL: &str = "vouchsafe-root-key";
 
@@ -34,6 +37,14 @@ struct File {
     root_key: RootKeyTable,
     log: LogTable,
     store: StoreTable,
+    secrets: SecretsTable,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct SecretsTable {
+    undelete_for: Option<Spanned<String>>,
+    keep_versions: Option<Spanned<i64>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -167,7 +178,28 @@ impl Check<'_> {
         if let Some(readers) = self.number(file.store.readers, "store.readers", 1..=32, "1 to 32") {
             config.store.readers = u32::try_from(readers).unwrap_or(u32::MAX);
         }
+        self.secrets(file.secrets, &mut config.secrets);
         config
+    }
+
+    fn secrets(&mut self, table: SecretsTable, secrets: &mut Secrets) {
+        if let Some(field) = table.undelete_for {
+            match parse_duration(field.get_ref()) {
+                Ok(time) if time <= UNDELETE_MAX => secrets.undelete_for = time,
+                Ok(_) => {
+                    let message = "secrets.undelete_for is over 3650 days".to_owned();
+                    self.problem(field.span().start, message, "write a shorter time");
+                }
+                Err(error) => {
+                    let message = format!("secrets.undelete_for: {error}");
+                    self.problem(field.span().start, message, "write a time such as \"30d\"");
+                }
+            }
+        }
+        let kept = table.keep_versions;
+        if let Some(most) = self.number(kept, "secrets.keep_versions", 2..=1000, "2 to 1000") {
+            secrets.keep_versions = u32::try_from(most).unwrap_or(u32::MAX);
+        }
     }
 
     fn http(&mut self, table: HttpTable, http: &mut Http) {

@@ -54,4 +54,18 @@ impl Approvals for Door {
         let watch = self.broker.watch_approvals(&by, project).await?;
         Ok(Response::new(self.stream(place, watch, convert::approval_event)))
     }
+
+    async fn show_stats(
+        &self,
+        _request: Request<vouchsafe_proto::v1::ShowStatsRequest>,
+    ) -> Result<Response<vouchsafe_proto::v1::ShowStatsResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn suggest_rules(
+        &self,
+        _request: Request<vouchsafe_proto::v1::SuggestRulesRequest>,
+    ) -> Result<Response<vouchsafe_proto::v1::SuggestRulesResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
 }

@@ -71,6 +71,48 @@ impl Secrets for Door {
         let path = convert::secret_path(&request.path)?;
         let reason = convert::reason(request.reason)?;
         let leases_revoked = self.broker.delete_secret(&by, project, path.as_str(), reason).await?;
-        Ok(Response::new(DeleteSecretResponse { leases_revoked }))
+        Ok(Response::new(DeleteSecretResponse { leases_revoked, purged_at: None }))
+    }
+
+    async fn generate_secret(
+        &self,
+        _request: Request<vouchsafe_proto::v1::GenerateSecretRequest>,
+    ) -> Result<Response<Secret>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn rotate_secret(
+        &self,
+        _request: Request<vouchsafe_proto::v1::RotateSecretRequest>,
+    ) -> Result<Response<Secret>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn roll_back_secret(
+        &self,
+        _request: Request<vouchsafe_proto::v1::RollBackSecretRequest>,
+    ) -> Result<Response<Secret>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn update_secret(
+        &self,
+        _request: Request<vouchsafe_proto::v1::UpdateSecretRequest>,
+    ) -> Result<Response<Secret>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn import_secrets(
+        &self,
+        _request: Request<vouchsafe_proto::v1::ImportSecretsRequest>,
+    ) -> Result<Response<vouchsafe_proto::v1::ImportSecretsResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn undelete_secret(
+        &self,
+        _request: Request<vouchsafe_proto::v1::UndeleteSecretRequest>,
+    ) -> Result<Response<Secret>, Status> {
+        Err(Status::unimplemented("not yet"))
     }
 }

@@ -1,7 +1,7 @@
 //! Columns that hold more than one plain value.
 
 use rusqlite::Row;
-use rusqlite::types::Type;
+use rusqlite::types::{Type, ValueRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vouchsafe_core::time::UnixTime;
@@ -12,6 +12,17 @@ use super::sql::unreadable;
 pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let text = row.get_ref(column)?.as_str()?;
     serde_json::from_str(text).map_err(|error| unreadable(column, Type::Text, error))
+}
+
+/// A column of JSON that may be null.
+pub(super) fn json_opt<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<T>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => json(row, column).map(Some),
+    }
 }
 
 /// What such a column is given.

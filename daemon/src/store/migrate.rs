@@ -11,6 +11,7 @@ pub(super) const APPLICATION_ID: i64 = 0x5643_4853;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_init.sql"),
     include_str!("../../migrations/sqlite/0002_rules.sql"),
+    include_str!("../../migrations/sqlite/0003_secrets.sql"),
 ];
 
 /// Applies what is missing, all of it or nothing.

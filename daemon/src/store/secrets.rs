@@ -1,13 +1,16 @@
 //! Secrets and their sealed versions.
 
+use std::str::FromStr;
+
 use rusqlite::{Row, params};
-use vouchsafe_core::id::{ProjectId, SecretId};
+use vouchsafe_core::id::{ApprovalId, ProjectId, SecretId, UserId};
 use vouchsafe_core::resource::{Resource, SecretPath};
+use vouchsafe_core::secret::{Generator, Labels, RotationSchedule};
 use vouchsafe_core::time::UnixTime;
 
 use super::StoreError;
-use super::columns::time_opt;
-use super::sql::{Reader, Tx, count, integer, parsed, time};
+use super::columns::{json, json_opt, time_opt, to_json};
+use super::sql::{Reader, Tx, count, integer, parsed, parsed_opt, time};
 
 /// A secret, without its value.
 #[derive(Clone, Debug)]
@@ -30,6 +33,62 @@ pub struct SecretRecord {
     pub updated_by: String,
     /// When it was deleted, if it was.
     pub deleted_at: Option<UnixTime>,
+    /// When its values were wiped, if they were.
+    pub purged_at: Option<UnixTime>,
+    /// What else is said of it.
+    pub upkeep: Upkeep,
+    /// Of its current value.
+    pub value: ValueRecord,
+}
+
+/// What is said of a secret besides its description, and what becomes due.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Upkeep {
+    /// What people sort it by.
+    pub labels: Labels,
+    /// The user who answers for it.
+    pub owner: Option<UserId>,
+    /// A date for people: it is released all the same.
+    pub expires_at: Option<UnixTime>,
+    /// When people are reminded of that date next.
+    pub remind_at: Option<UnixTime>,
+    /// When it is to be rotated by itself.
+    pub rotate_every: Option<RotationSchedule>,
+    /// When it is rotated next.
+    pub rotate_at: Option<UnixTime>,
+}
+
+/// What is known of a value.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ValueRecord {
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// How it came about.
+    pub origin: Origin,
+    /// How it was made; none: it was given.
+    pub generator: Option<Generator>,
+    /// The public part of a key pair, as PEM.
+    pub public_key: Option<String>,
+    /// The approval in which it was proposed.
+    pub approval: Option<ApprovalId>,
+}
+
+/// How a version came about.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Origin {
+    /// A person gave the value.
+    #[default]
+    Put,
+    /// A person gave it with others.
+    Imported,
+    /// It was made here for a person.
+    Generated,
+    /// It was made here as the one before it, for a person or by the schedule.
+    Rotated,
+    /// An agent proposed it.
+    Proposed,
+    /// It is an earlier version again.
+    RolledBack,
 }
 
 /// One version of a secret, without its value.
@@ -43,7 +102,48 @@ pub struct VersionRecord {
     pub created_by: String,
     /// Whether it is the one that is released.
     pub current: bool,
+    /// What is known of its value.
+    pub value: ValueRecord,
+    /// Its value is wiped.
+    pub wiped: bool,
 }
+
+impl Origin {
+    /// Every origin.
+    pub const ALL: [Self; 6] = [
+        Self::Put,
+        Self::Imported,
+        Self::Generated,
+        Self::Rotated,
+        Self::Proposed,
+        Self::RolledBack,
+    ];
+
+    /// As it is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Imported => "imported",
+            Self::Generated => "generated",
+            Self::Rotated => "rotated",
+            Self::Proposed => "proposed",
+            Self::RolledBack => "rolled_back",
+        }
+    }
+}
+
+impl FromStr for Origin {
+    type Err = UnknownOrigin;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|origin| origin.as_str() == text).ok_or(UnknownOrigin)
+    }
+}
+
+/// A word that is no origin.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("an unknown origin of a version")]
+pub struct UnknownOrigin;
 
 impl SecretRecord {
     /// The resource it is asked for as.
@@ -61,9 +161,8 @@ impl Reader<'_> {
     ) -> Result<Option<SecretRecord>, StoreError> {
         self.query_opt(
             "-- secret_at
-             SELECT id, project_id, path, description, version, created_at, updated_at, updated_by,
-                    deleted_at
-             FROM secrets WHERE project_id = $1 AND path = $2 AND deleted_at IS NULL",
+             SELECT * FROM secrets_now
+             WHERE project_id = $1 AND path = $2 AND deleted_at IS NULL",
             params![project.to_string(), path.to_string()],
             secret,
         )
@@ -78,9 +177,8 @@ impl Reader<'_> {
     ) -> Result<Vec<SecretRecord>, StoreError> {
         self.query(
             "-- secrets_after
-             SELECT id, project_id, path, description, version, created_at, updated_at, updated_by,
-                    deleted_at
-             FROM secrets WHERE project_id = $1 AND path > $2 AND deleted_at IS NULL
+             SELECT * FROM secrets_now
+             WHERE project_id = $1 AND path > $2 AND deleted_at IS NULL
              ORDER BY path LIMIT $3",
             params![project.to_string(), after, limit],
             secret,
@@ -102,7 +200,9 @@ impl Reader<'_> {
     pub fn secret_versions(&self, secret: &SecretRecord) -> Result<Vec<VersionRecord>, StoreError> {
         self.query(
             "-- secret_versions
-             SELECT version, created_at, created_by FROM secret_versions
+             SELECT version, created_at, created_by, bytes, origin, generator, public_key,
+                    approval_id, LENGTH(sealed)
+             FROM secret_versions
              WHERE secret_id = $1 ORDER BY version DESC LIMIT 1000",
             params![secret.id.to_string()],
             |row| {
@@ -112,6 +212,8 @@ impl Reader<'_> {
                     created_at: time(row, 1)?,
                     created_by: row.get(2)?,
                     current: version == secret.version,
+                    value: value(row, 3)?,
+                    wiped: count(row, 8)? == 0,
                 })
             },
         )
@@ -138,8 +240,9 @@ impl Tx<'_> {
         self.execute(
             "-- insert_secret
              INSERT INTO secrets (id, project_id, path, description, version, created_at,
-                                  updated_at, updated_by)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                                  updated_at, updated_by, labels, owner_id, expires_at, remind_at,
+                                  rotate_every, rotate_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             params![
                 secret.id.to_string(),
                 secret.project.to_string(),
@@ -149,24 +252,39 @@ impl Tx<'_> {
                 secret.created_at.ms(),
                 secret.updated_at.ms(),
                 secret.updated_by,
+                to_json(&secret.upkeep.labels),
+                secret.upkeep.owner.map(|owner| owner.to_string()),
+                secret.upkeep.expires_at.map(UnixTime::ms),
+                secret.upkeep.remind_at.map(UnixTime::ms),
+                secret.upkeep.rotate_every.as_ref().map(RotationSchedule::as_str),
+                secret.upkeep.rotate_at.map(UnixTime::ms),
             ],
         )?;
         Ok(())
     }
 
-    /// Saves a secret's description and which version is current.
+    /// Saves what may change of a secret, but for its versions.
     pub fn save_secret(&mut self, secret: &SecretRecord) -> Result<(), StoreError> {
         self.execute(
             "-- save_secret
              UPDATE secrets SET description = $1, version = $2, updated_at = $3, updated_by = $4,
-                                deleted_at = $5
-             WHERE id = $6",
+                                deleted_at = $5, purged_at = $6, labels = $7, owner_id = $8,
+                                expires_at = $9, remind_at = $10, rotate_every = $11,
+                                rotate_at = $12
+             WHERE id = $13",
             params![
                 secret.description,
                 integer(secret.version),
                 secret.updated_at.ms(),
                 secret.updated_by,
                 secret.deleted_at.map(UnixTime::ms),
+                secret.purged_at.map(UnixTime::ms),
+                to_json(&secret.upkeep.labels),
+                secret.upkeep.owner.map(|owner| owner.to_string()),
+                secret.upkeep.expires_at.map(UnixTime::ms),
+                secret.upkeep.remind_at.map(UnixTime::ms),
+                secret.upkeep.rotate_every.as_ref().map(RotationSchedule::as_str),
+                secret.upkeep.rotate_at.map(UnixTime::ms),
                 secret.id.to_string(),
             ],
         )?;
@@ -179,22 +297,30 @@ impl Tx<'_> {
         secret: &SecretRecord,
         sealed: &[u8],
     ) -> Result<(), StoreError> {
+        let value = &secret.value;
         self.execute(
             "-- insert_secret_version
-             INSERT INTO secret_versions (secret_id, version, sealed, created_at, created_by)
-             VALUES ($1, $2, $3, $4, $5)",
+             INSERT INTO secret_versions (secret_id, version, sealed, created_at, created_by,
+                                          bytes, origin, generator, public_key, approval_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             params![
                 secret.id.to_string(),
                 integer(secret.version),
                 sealed,
                 secret.updated_at.ms(),
                 secret.updated_by,
+                integer(value.bytes),
+                value.origin.as_str(),
+                value.generator.as_ref().map(to_json),
+                value.public_key,
+                value.approval.map(|approval| approval.to_string()),
             ],
         )?;
         Ok(())
     }
 }
 
+/// A row of the view `secrets_now`, whose columns are in this order.
 fn secret(row: &Row<'_>) -> rusqlite::Result<SecretRecord> {
     Ok(SecretRecord {
         id: parsed(row, 0)?,
@@ -206,5 +332,26 @@ fn secret(row: &Row<'_>) -> rusqlite::Result<SecretRecord> {
         updated_at: time(row, 6)?,
         updated_by: row.get(7)?,
         deleted_at: time_opt(row, 8)?,
+        purged_at: time_opt(row, 9)?,
+        upkeep: Upkeep {
+            labels: json(row, 10)?,
+            owner: parsed_opt(row, 11)?,
+            expires_at: time_opt(row, 12)?,
+            remind_at: time_opt(row, 13)?,
+            rotate_every: row.get::<_, Option<String>>(14)?.map(RotationSchedule::stored),
+            rotate_at: time_opt(row, 15)?,
+        },
+        value: value(row, 16)?,
+    })
+}
+
+/// What is known of a value, from its five columns on.
+fn value(row: &Row<'_>, first: usize) -> rusqlite::Result<ValueRecord> {
+    Ok(ValueRecord {
+        bytes: count(row, first)?,
+        origin: parsed(row, first + 1)?,
+        generator: json_opt(row, first + 2)?,
+        public_key: row.get(first + 3)?,
+        approval: parsed_opt(row, first + 4)?,
     })
 }

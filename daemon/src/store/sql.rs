@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-use rusqlite::types::Type;
+use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Params, Row};
 use vouchsafe_core::audit::Entry;
 use vouchsafe_core::time::{Now, UnixTime};
@@ -184,6 +184,17 @@ where
 {
     let text = row.get_ref(column)?.as_str()?;
     text.parse().map_err(|error| unreadable(column, Type::Text, error))
+}
+
+/// A text column that reads back as a `T`, or is null.
+pub(crate) fn parsed_opt<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static>,
+{
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => parsed(row, column).map(Some),
+    }
 }
 
 /// A column of milliseconds since 1970.

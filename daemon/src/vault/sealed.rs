@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use vouchsafe_core::id::{ID_BYTES, KekId, ProjectId, SecretId};
+use vouchsafe_core::id::{ApprovalId, ID_BYTES, KekId, ProjectId, SecretId};
 use vouchsafe_core::secret::SecretBytes;
 
 use super::keys::{self, KEY_BYTES, Key, SEAL_BYTES, Use};
@@ -53,6 +53,12 @@ impl Place {
     pub fn secret(project: ProjectId, secret: SecretId, version: u64) -> Self {
         let row = secret.to_string();
         Self { purpose: "secret-value", project, table: "secret_versions", row, version }
+    }
+
+    /// The place of a value that was proposed in an approval.
+    pub fn proposal(project: ProjectId, approval: ApprovalId) -> Self {
+        let row = approval.to_string();
+        Self { purpose: "proposed-value", project, table: "proposals", row, version: 0 }
     }
 
     fn aad(&self, layer: &[u8], kek: KekId) -> Vec<u8> {

@@ -9,6 +9,7 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::change::Change;
 use crate::caller::Claims;
 use crate::id::{ApprovalId, KeyId, ProjectId, SecretId, UserId};
 use crate::policy::{Bind, Rule};
@@ -36,8 +37,11 @@ pub struct Ask {
     pub operation: Operation,
     /// What they want to do it with, each once.
     pub items: Vec<Item>,
-    /// The arguments as canonical JSON (RFC 8785), secret values masked.
+    /// The arguments as canonical JSON (RFC 8785), without a proposed value.
     pub arguments: String,
+    /// What it does to the secret it is about; none where it is about a lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
     /// Why, in the agent's words.
     pub reason: Option<Reason>,
     /// Which of the rule's kinds of reason the agent chose.
@@ -116,7 +120,7 @@ impl Ask {
     /// The digest over all that is approved: who asks for what, with which arguments and reason,
     /// within which limits and under which rules.
     pub fn digest(&self) -> ApprovalDigest {
-        ApprovalDigest(hash(&json!({
+        let mut approved = json!({
             "approval": self.id,
             "arguments": self.arguments,
             "expires_at": self.deadline.wall,
@@ -130,19 +134,32 @@ impl Ask {
             "reason_kind": self.reason_kind,
             "requested_ms": self.requested.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
             "rule_set": self.rule_set,
-        })))
+        });
+        if let (Some(change), Some(members)) = (&self.change, approved.as_object_mut()) {
+            members.insert("change".to_owned(), json!(change));
+        }
+        ApprovalDigest(hash(&approved))
     }
 
     /// What this ask has in common with another that asks for the same. The reason and the
-    /// duration asked for are not part of it: a model words them anew each time.
+    /// duration asked for are not part of it: a model words them anew each time. Nor is, for a
+    /// change, what there was before: whoever asks again after it was made is told of that.
     pub fn join_key(&self) -> JoinKey {
-        JoinKey(hash(&json!({
+        let identity =
+            |item: &Item| if self.change.is_some() { item.aim() } else { item.identity() };
+        let mut common = json!({
             "arguments": self.arguments,
-            "items": self.items.iter().map(Item::identity).collect::<Vec<_>>(),
+            "items": self.items.iter().map(identity).collect::<Vec<_>>(),
             "key": self.asker.key,
             "operation": self.operation,
             "purpose": "vouchsafe/v1/join",
-        })))
+        });
+        let proposed = self.change.as_ref().and_then(Change::proposed);
+        let fingerprint = proposed.and_then(|proposed| proposed.fingerprint.as_ref());
+        if let (Some(fingerprint), Some(members)) = (fingerprint, common.as_object_mut()) {
+            members.insert("value".to_owned(), json!(fingerprint));
+        }
+        JoinKey(hash(&common))
     }
 
     /// The arguments that the approval of an item is bound to; none where any will do.
@@ -159,6 +176,15 @@ impl Ask {
 }
 
 impl Item {
+    /// What it is about, whatever stands there now.
+    fn aim(&self) -> serde_json::Value {
+        json!({
+            "resource": self.resource,
+            "rule": self.rule.digest().to_string(),
+            "rule_name": self.rule.name.as_str(),
+        })
+    }
+
     fn identity(&self) -> serde_json::Value {
         json!({
             "resource": self.resource,

@@ -140,6 +140,7 @@ fn ask(items: Vec<Item>) -> Ask {
         operation: Operation::Read,
         items,
         arguments: "{}".to_owned(),
+        change: None,
         reason: Some(Reason::parse("INC-1042: replica lag").unwrap()),
         reason_kind: None,
         requested: None,

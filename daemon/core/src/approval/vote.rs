@@ -141,6 +141,9 @@ pub enum VoteError {
     /// No time at all.
     #[error("a lease lasts at least a second")]
     TooShort,
+    /// A change gives no lease that could be made less.
+    #[error("a change is made once, when it is approved: it has no duration and no uses")]
+    NoLease,
     /// More uses than the rule allows.
     #[error("uses may be made fewer, not more: {0} at most")]
     TooManyUses(u32),
@@ -354,6 +357,10 @@ fn check_narrowing(
             return Err(VoteError::NotRemembered(item.rule.name.to_string()));
         }
     }
+    let narrows_lease = narrowing.duration.is_some() || narrowing.uses.is_some();
+    if narrows_lease && !ask.operation.is_leased() {
+        return Err(VoteError::NoLease);
+    }
     let limits =
         ask.items.iter().map(|item| Limits::approved(&item.rule, ask.operation, ask.requested));
     if let Some(duration) = narrowing.duration {
@@ -413,7 +420,14 @@ fn approve(
         return Err(VoteError::NothingInCommon);
     }
     let Pending { ask, votes, .. } = pending;
-    Ok(Approval::Approved(Approved { ask, votes, granted, how: How::People, at: now.wall }))
+    Ok(Approval::Approved(Approved {
+        ask,
+        votes,
+        granted,
+        how: How::People,
+        applied: None,
+        at: now.wall,
+    }))
 }
 
 impl Limits {

@@ -72,8 +72,28 @@ actions! {
     SECRET_LISTED = "secret.listed";
     /// A version of a secret was stored.
     SECRET_PUT = "secret.put";
+    /// A new version of a secret was made by the daemon, for a person.
+    SECRET_GENERATED = "secret.generated";
+    /// A secret got a new version of the kind it was made as, by a person or by its schedule.
+    SECRET_ROTATED = "secret.rotated";
+    /// An earlier version of a secret became its newest.
+    SECRET_ROLLED_BACK = "secret.rolled_back";
+    /// What is said of a secret besides its value was changed.
+    SECRET_UPDATED = "secret.updated";
+    /// Many secrets were put at once.
+    SECRET_IMPORTED = "secret.imported";
+    /// A version that an agent proposed was stored.
+    SECRET_WRITTEN = "secret.written";
+    /// A change that an agent proposed was not made, though approved: the secret had moved on.
+    SECRET_CONFLICTED = "secret.conflicted";
     /// A secret was deleted.
     SECRET_DELETED = "secret.deleted";
+    /// A deleted secret is there again.
+    SECRET_UNDELETED = "secret.undeleted";
+    /// Values of a deleted secret, or versions beyond those that are kept, were wiped.
+    SECRET_PURGED = "secret.purged";
+    /// People were reminded that a secret's date comes, or has come.
+    SECRET_EXPIRING = "secret.expiring";
     /// An MCP key was made.
     KEY_CREATED = "key.created";
     /// What an MCP key may do was changed.

@@ -54,6 +54,11 @@ impl Operation {
         }
     }
 
+    /// Whether what is approved is a lease; a write or a delete is made at once.
+    pub const fn is_leased(self) -> bool {
+        !matches!(self, Self::Write | Self::Delete)
+    }
+
     const fn bit(self) -> u8 {
         match self {
             Self::List => 1,

@@ -1,14 +1,15 @@
 //! Approvals and votes.
 
 use vouchsafe_core::approval::{
-    Approval, ApprovalDigest, Ask, Asker, Ballot, GrantKind, How, ITEMS_MAX, Item, Narrowing,
-    Progress, Status, Vote,
+    Applied, Approval, ApprovalDigest, Ask, Asker, Ballot, Change, GrantKind, How, ITEMS_MAX, Item,
+    Narrowing, Progress, Status, Vote,
 };
 use vouchsafe_core::caller::Transport;
 use vouchsafe_core::policy::Outcome;
 use vouchsafe_core::text::{self, Reason};
 use vouchsafe_proto::v1;
 
+use super::secrets::generator_out;
 use super::time::{duration, duration_out, time, time_out};
 use super::{
     RESOURCE_BYTES_MAX, Taken, at_most, few, id, missing, operation_out, optional, parse, pattern,
@@ -114,14 +115,48 @@ pub(in crate::grpc) fn approval(view: &ApprovalView) -> v1::Approval {
         may_remember: ask.items.iter().all(|item| item.rule.remember),
         session: view.session.map(duration_out),
         session_until: view.session_until.map(time_out),
+        change: ask.change.as_ref().map(|change| change_out(ask, change)),
         ..how(approval)
     }
 }
 
-/// Who or what approved it.
+/// What it does to a secret.
+fn change_out(ask: &Ask, change: &Change) -> v1::Change {
+    let proposed = change.proposed();
+    let differences = change.differences().into_iter().map(|(what, before, after)| {
+        v1::Difference { what: what.to_owned(), before: shown(&before), after: shown(&after) }
+    });
+    v1::Change {
+        writes: proposed.is_some(),
+        from_version: ask.items.first().map_or(0, |item| item.version),
+        bytes: proposed.map_or(0, |proposed| proposed.facts.bytes),
+        value_digest: proposed.map(|proposed| proposed.digest.to_string()).unwrap_or_default(),
+        generator: proposed
+            .and_then(|proposed| proposed.facts.generator.as_ref())
+            .map(generator_out),
+        public_key: proposed.and_then(|proposed| proposed.public_key.clone()).unwrap_or_default(),
+        differences: differences.collect(),
+    }
+}
+
+fn applied_out(applied: &Applied) -> v1::Applied {
+    use v1::applied::Outcome;
+    let (outcome, version) = match applied {
+        Applied::Written { version, .. } => (Outcome::Written, *version),
+        Applied::Deleted { version, .. } => (Outcome::Deleted, *version),
+        Applied::Conflict { found } => (Outcome::Conflict, found.unwrap_or(0)),
+    };
+    v1::Applied { outcome: outcome.into(), version }
+}
+
+/// Who or what approved it, and what came of it.
 fn how(approval: &Approval) -> v1::Approval {
     let Approval::Approved(approved) = approval else { return v1::Approval::default() };
-    let by = |by: v1::ApprovedBy| v1::Approval { approved_by: by.into(), ..Default::default() };
+    let by = |by: v1::ApprovedBy| v1::Approval {
+        approved_by: by.into(),
+        applied: approved.applied.as_ref().map(applied_out),
+        ..Default::default()
+    };
     match &approved.how {
         How::People => by(v1::ApprovedBy::People),
         How::Automatic { conditions } => v1::Approval {

@@ -33,6 +33,9 @@ pub(in crate::grpc) fn which(which: Option<WhichMessage>) -> Taken<Which> {
         Some(WhichMessage::Resource(resource)) => {
             parse("resource", &text("resource", resource)?).map(Which::Resource)
         }
+        Some(WhichMessage::ApprovedBy(v1::ApprovedByUser { user, since })) => {
+            Ok(Which::ApprovedBy { user: name("user", user)?, since: time("since", since)? })
+        }
         Some(WhichMessage::All(true)) => Ok(Which::All),
         Some(WhichMessage::All(false)) | None => Err(Refused::invalid(
             "it does not say which leases are to end",

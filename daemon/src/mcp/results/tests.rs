@@ -31,6 +31,7 @@ fn ask() -> Ask {
         operation: Operation::Read,
         items: Vec::new(),
         arguments: "{}".to_owned(),
+        change: None,
         reason: None,
         reason_kind: None,
         requested: None,

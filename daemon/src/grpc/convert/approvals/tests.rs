@@ -34,6 +34,7 @@ fn ask() -> Ask {
         operation: Operation::Read,
         items: vec![item_of("production/DATABASE_URL")],
         arguments: format!(r#"{{"note":"a{RLO}b"}}"#),
+        change: None,
         reason: Some(Reason::parse(&format!("deploy{RLO}")).unwrap()),
         reason_kind: None,
         requested: Some(Duration::from_millis(1_500)),
