@@ -19,6 +19,7 @@ mod migrate;
 mod policy;
 mod pool;
 mod projects;
+mod proposals;
 mod replay;
 mod reviews;
 mod secrets;

@@ -396,6 +396,12 @@ impl Approved {
         Self { ask, votes: Vec::new(), granted, how, applied: None, at: now.wall }
     }
 
+    /// The same, with what came of the change that it was about.
+    #[must_use]
+    pub fn applied(self, applied: Applied) -> Self {
+        Self { applied: Some(applied), ..self }
+    }
+
     /// The same, never for longer or more than this.
     #[must_use]
     pub fn within(mut self, most: &Limits) -> Self {

@@ -184,6 +184,7 @@ impl Reader<'_> {
 impl Tx<'_> {
     /// A new approval. Returns whether it was stored: not where an equal one is pending.
     pub fn insert_approval(&mut self, pending: &Pending) -> Result<bool, StoreError> {
+        let approval = Approval::Pending(pending.clone());
         let ask = &pending.ask;
         let due = pending.due();
         let changed = self.execute(
@@ -201,9 +202,12 @@ impl Tx<'_> {
                 due.as_ref().map(|due| due.wall.ms()),
                 due.as_ref().map(|due| integer(due.since_boot_ms)),
                 due.as_ref().map(|due| to_json(&due.boot)),
-                to_json(&Approval::Pending(pending.clone())),
+                to_json(&approval),
             ],
         )?;
+        if changed == 1 {
+            self.insert_approval_items(&approval)?;
+        }
         Ok(changed == 1)
     }
 
@@ -226,7 +230,7 @@ impl Tx<'_> {
                 to_json(approval),
             ],
         )?;
-        Ok(())
+        self.insert_approval_items(approval)
     }
 
     /// Saves what became of a pending approval. Returns whether it was still pending.

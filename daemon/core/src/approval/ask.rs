@@ -9,7 +9,7 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::change::Change;
+use super::change::{Change, ValueDigest};
 use crate::caller::Claims;
 use crate::id::{ApprovalId, KeyId, ProjectId, SecretId, UserId};
 use crate::policy::{Bind, Rule};
@@ -142,24 +142,23 @@ impl Ask {
     }
 
     /// What this ask has in common with another that asks for the same. The reason and the
-    /// duration asked for are not part of it: a model words them anew each time. Nor is, for a
-    /// change, what there was before: whoever asks again after it was made is told of that.
+    /// duration asked for are not part of it: a model words them anew each time.
     pub fn join_key(&self) -> JoinKey {
-        let identity =
-            |item: &Item| if self.change.is_some() { item.aim() } else { item.identity() };
-        let mut common = json!({
+        if let (Some(change), Some(key), [item]) =
+            (&self.change, self.asker.key, self.items.as_slice())
+        {
+            let proposed = change.proposed();
+            let value = proposed.and_then(|proposed| proposed.fingerprint.as_ref());
+            let (resource, rule) = (&item.resource, &item.rule);
+            return JoinKey::of_change(key, self.operation, resource, rule, &self.arguments, value);
+        }
+        JoinKey(hash(&json!({
             "arguments": self.arguments,
-            "items": self.items.iter().map(identity).collect::<Vec<_>>(),
+            "items": self.items.iter().map(Item::identity).collect::<Vec<_>>(),
             "key": self.asker.key,
             "operation": self.operation,
             "purpose": "vouchsafe/v1/join",
-        });
-        let proposed = self.change.as_ref().and_then(Change::proposed);
-        let fingerprint = proposed.and_then(|proposed| proposed.fingerprint.as_ref());
-        if let (Some(fingerprint), Some(members)) = (fingerprint, common.as_object_mut()) {
-            members.insert("value".to_owned(), json!(fingerprint));
-        }
-        JoinKey(hash(&common))
+        })))
     }
 
     /// The arguments that the approval of an item is bound to; none where any will do.
@@ -176,15 +175,6 @@ impl Ask {
 }
 
 impl Item {
-    /// What it is about, whatever stands there now.
-    fn aim(&self) -> serde_json::Value {
-        json!({
-            "resource": self.resource,
-            "rule": self.rule.digest().to_string(),
-            "rule_name": self.rule.name.as_str(),
-        })
-    }
-
     fn identity(&self) -> serde_json::Value {
         json!({
             "resource": self.resource,
@@ -273,6 +263,28 @@ impl<'de> Deserialize<'de> for ApprovalDigest {
 }
 
 impl JoinKey {
+    /// Of asks for one change of one secret. What there was before is not part of it: whoever asks
+    /// again once the change was made is told of that.
+    pub fn of_change(
+        key: KeyId,
+        operation: Operation,
+        resource: &Resource,
+        rule: &Rule,
+        arguments: &str,
+        value: Option<&ValueDigest>,
+    ) -> Self {
+        Self(hash(&json!({
+            "arguments": arguments,
+            "key": key,
+            "operation": operation,
+            "purpose": "vouchsafe/v1/join-change",
+            "resource": resource,
+            "rule": rule.digest().to_string(),
+            "rule_name": rule.name.as_str(),
+            "value": value,
+        })))
+    }
+
     /// The bytes, to be looked up.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
