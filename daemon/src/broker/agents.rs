@@ -22,7 +22,7 @@ use super::leases::find_lease;
 use super::paging::by_name;
 use super::{
     Access, AccessAsk, AwaitOutcome, Broker, Code, Needs, Page, Paged, Refused, Release,
-    SecretListing, Stop, approvals, cause, entries, random,
+    SecretListing, Stop, approvals, cause, entries, random, votes,
 };
 use crate::policy_files::Loaded;
 use crate::store::{Reader, SecretRecord, Tx};
@@ -134,7 +134,8 @@ impl Broker {
             Operation::List | Operation::Write | Operation::Delete | Operation::Call => {
                 Err(Refused::invalid(
                     format!("a lease is for `read` or `use`, not for `{}`", operation.as_str()),
-                    "Call again with one of these.",
+                    "Call again with one of these; `write_secret`, `rotate_secret` and \
+                     `delete_secret` propose a change.",
                 ))
             }
         });
@@ -193,6 +194,10 @@ impl Broker {
                     }
                 },
                 Approval::Approved(_) => {
+                    // What came of a change is told once to whoever asks for it again.
+                    if approval.ask().change.is_some() {
+                        tx.mark_told(approval.ask().id, tx.now().wall)?;
+                    }
                     let leases = tx.leases_of(approval.ask().id)?;
                     Ok(Stands::Approved(Box::new(approval), leases))
                 }
@@ -220,7 +225,7 @@ impl Broker {
                 live_agent(tx, &agent)?;
                 let approval = own_approval(tx, &agent, &id)?;
                 let Approval::Pending(pending) = approval else {
-                    return Err(approvals::settled_already(&approval).into());
+                    return Err(votes::settled_already(&approval).into());
                 };
                 let approval = pending.withdraw(agent.name.as_str(), tx.now());
                 if !tx.save_approval(&approval)? {

@@ -116,12 +116,7 @@ impl Wish {
 
     /// Asks the rules about one resource, and looks it up.
     pub(super) fn want(&self, tx: &Tx<'_>, resource: &Resource) -> Result<Wanted<'_>, Stop> {
-        let rule = match self.rules().decide(resource, self.operation) {
-            Verdict::Ruled(rule) => rule,
-            Verdict::Refused(refusal) => {
-                return Err(refused_by_rules(resource, self.operation, &refusal).into());
-            }
-        };
+        let rule = self.rule(resource)?;
         let secret = match resource {
             Resource::Secret(path) => {
                 let secret = tx.secret_at(self.agent.project, path)?;
@@ -137,6 +132,23 @@ impl Wish {
             }
         };
         Ok(Wanted { resource: resource.clone(), secret, rule })
+    }
+
+    /// [`Self::want`] for a secret that need not exist yet.
+    pub(super) fn want_if_any(&self, tx: &Tx<'_>, resource: &Resource) -> Result<Wanted<'_>, Stop> {
+        let rule = self.rule(resource)?;
+        let secret = match resource {
+            Resource::Secret(path) => tx.secret_at(self.agent.project, path)?,
+            Resource::Tool { .. } | Resource::Audit | Resource::Policy => None,
+        };
+        Ok(Wanted { resource: resource.clone(), secret, rule })
+    }
+
+    fn rule(&self, resource: &Resource) -> Result<&Rule, Refused> {
+        match self.rules().decide(resource, self.operation) {
+            Verdict::Ruled(rule) => Ok(rule),
+            Verdict::Refused(refusal) => Err(refused_by_rules(resource, self.operation, &refusal)),
+        }
     }
 
     /// Uses a lease once, and says so in the log as `action`.
@@ -190,6 +202,16 @@ impl Wish {
             tx.mark_told(settled.ask().id, tx.now().wall)?;
             return Ok(Asked::Settled(Box::new(settled)));
         }
+        Ok(Asked::Pending(Box::new(self.ask_people(tx, ask, wanted)?)))
+    }
+
+    /// A new approval that waits for people.
+    pub(super) fn ask_people(
+        &self,
+        tx: &mut Tx<'_>,
+        ask: Ask,
+        wanted: &[(Wanted<'_>, Vec<Outcome>)],
+    ) -> Result<Pending, Stop> {
         for (wanted, _) in wanted {
             self.check_reason(wanted.rule)?;
         }
@@ -211,7 +233,7 @@ impl Wish {
             return Err(Refused::internal().into());
         }
         tx.append(&entry)?;
-        Ok(Asked::Pending(Box::new(pending)))
+        Ok(pending)
     }
 
     /// Checks the reason by a rule.
@@ -292,7 +314,8 @@ impl Wish {
         }
     }
 
-    fn join(&self, tx: &mut Tx<'_>, pending: Pending) -> Result<Asked, Stop> {
+    /// Another call waits for the answer to an equal ask.
+    pub(super) fn join(&self, tx: &mut Tx<'_>, pending: Pending) -> Result<Asked, Stop> {
         let entry = entries::by_agent(Action::APPROVAL_JOINED, &self.agent);
         let mut entry = entries::about_ask(entry, &pending.ask);
         if let Some(reason) =
@@ -311,10 +334,20 @@ impl Wanted<'_> {
         self.secret.as_ref().map_or(0, |secret| secret.version)
     }
 
+    /// Whether the secret is still what an ask about it has shown.
+    pub(super) fn is_as_shown(&self, ask: &Ask) -> bool {
+        let now = self.secret.as_ref().map(|secret| (secret.id, secret.version));
+        ask.items
+            .iter()
+            .filter(|item| item.resource == self.resource)
+            .all(|item| item.secret.map(|secret| (secret, item.version)) == now)
+    }
+
     pub(super) fn item(&self) -> Item {
-        let description = match &self.secret {
-            Some(secret) => secret.description.clone(),
-            None => "the log of this project".to_owned(),
+        let description = match (&self.secret, &self.resource) {
+            (Some(secret), _) => secret.description.clone(),
+            (None, Resource::Audit) => "the log of this project".to_owned(),
+            (None, _) => String::new(),
         };
         Item {
             resource: self.resource.clone(),
@@ -427,7 +460,7 @@ fn reason_needed(rule: &Rule, needed: &ReasonNeeded, none_given: bool) -> Refuse
     Refused::new(code, format!("{needed} (rule \"{}\")", rule.name), next)
 }
 
-fn no_secret(resource: &Resource) -> Refused {
+pub(super) fn no_secret(resource: &Resource) -> Refused {
     Refused::new(
         Code::SecretNotFound,
         format!("there is no secret {resource}"),

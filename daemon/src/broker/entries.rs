@@ -1,7 +1,7 @@
 //! What the log says: entries with the actor and the project filled in.
 
 use serde_json::json;
-use vouchsafe_core::approval::{Approval, Ask, Ballot, How, Session, Vote};
+use vouchsafe_core::approval::{Approval, Ask, Ballot, Change, How, Session, Vote};
 use vouchsafe_core::audit::{Action, Actor, ActorKind, Entry, Proof, Via};
 use vouchsafe_core::caller::{Agent, Transport, User};
 use vouchsafe_core::lease::{Active, Lease};
@@ -45,6 +45,38 @@ pub(super) fn about_ask(entry: Entry, ask: &Ask) -> Entry {
         .detail("digest", ask.digest().to_string())
 }
 
+/// What an entry about a change of a secret says of it. Without an approval in the store it names
+/// none.
+pub(super) fn changed(entry: Entry, ask: &Ask, kept: bool) -> Entry {
+    let entry = entry
+        .project(&ask.project_name)
+        .resources(ask.items.iter().map(|item| &item.resource))
+        .detail("key", ask.asker.key_name.as_str())
+        .detail("operation", ask.operation.as_str())
+        .detail("rule", ask.items.first().map(|item| item.rule.name.as_str()));
+    let entry = if kept {
+        entry.approval(ask.id).detail("digest", ask.digest().to_string())
+    } else {
+        entry
+    };
+    match &ask.change {
+        Some(change) => proposed(entry, change),
+        None => entry,
+    }
+}
+
+/// What people saw of a change: everything but the value.
+fn proposed(entry: Entry, change: &Change) -> Entry {
+    let Some(proposed) = change.proposed() else { return entry };
+    let entry = entry
+        .detail("bytes", proposed.facts.bytes)
+        .detail("value_digest", proposed.digest.to_string());
+    match &proposed.facts.generator {
+        Some(generator) => entry.detail("made", generator.to_string()),
+        None => entry,
+    }
+}
+
 /// What an entry about a new ask says beyond that. The agent's words are kept as they are shown.
 pub(super) fn asked(entry: Entry, ask: &Ask) -> Entry {
     let versions: Vec<u64> = ask.items.iter().map(|item| item.version).collect();
@@ -58,6 +90,9 @@ pub(super) fn asked(entry: Entry, ask: &Ask) -> Entry {
         .detail("arguments", escape_json(&ask.arguments))
         .detail("expires_at", ask.deadline.wall.rfc3339())
         .detail("claims", claims);
+    if let Some(change) = &ask.change {
+        entry = proposed(entry, change);
+    }
     if let Some(reason) = &ask.reason {
         entry = entry.detail("reason", reason.shown().text);
     }

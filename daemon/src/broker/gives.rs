@@ -3,7 +3,7 @@
 //! only observed.
 
 use vouchsafe_core::approval::{Allowance, Approval, Approved, How, Limits, Session};
-use vouchsafe_core::audit::Action;
+use vouchsafe_core::audit::{Action, Entry};
 use vouchsafe_core::caller::Agent;
 use vouchsafe_core::key::CallTraits;
 use vouchsafe_core::lease::{Active, TakeError};
@@ -54,6 +54,23 @@ struct Grounds {
     most: Option<Limits>,
 }
 
+impl Given {
+    /// What the log says of a change that is made for this reason, where no approval says it.
+    pub(super) fn said(&self, entry: Entry, rule: &Rule) -> Entry {
+        match self {
+            Self::Free(Free::Level(level)) => entry.detail("level", level.as_str()),
+            Self::Observed(observed) => {
+                let entry = entries::observed(entry, rule, &observed.judgment);
+                match &observed.lacks {
+                    Some(lacks) => entry.detail("reason_lacks", lacks.as_str()),
+                    None => entry,
+                }
+            }
+            Self::Free(Free::Rule) | Self::Automatic(_) | Self::Session(_) => entry,
+        }
+    }
+}
+
 impl Wish {
     /// How the agent stands to a resource. Ends leases whose time is found to be up.
     pub(super) fn stand(&self, tx: &mut Tx<'_>, wanted: &Wanted<'_>) -> Result<Stand, Stop> {
@@ -73,7 +90,8 @@ impl Wish {
         self.judge(tx, wanted)
     }
 
-    fn judge(&self, tx: &Tx<'_>, wanted: &Wanted<'_>) -> Result<Stand, Stop> {
+    /// How its rule judges it, whatever the agent holds.
+    pub(super) fn judge(&self, tx: &Tx<'_>, wanted: &Wanted<'_>) -> Result<Stand, Stop> {
         let rule = wanted.rule;
         let judgment = rule.judge(&self.circumstances(wanted, tx.now().wall));
         let reason = self.check_reason(rule);
@@ -158,7 +176,7 @@ impl Wish {
         index: usize,
         wanted: &Wanted<'_>,
         observed: bool,
-        entry: vouchsafe_core::audit::Entry,
+        entry: Entry,
     ) -> Result<Active, Stop> {
         let (_, id) = *self.ids.get(index).ok_or_else(Refused::internal)?;
         let allowance = Allowance {
@@ -222,7 +240,7 @@ impl Wish {
     }
 
     /// The agent's own words, for an entry that no approval speaks of.
-    fn worded(&self, entry: vouchsafe_core::audit::Entry) -> vouchsafe_core::audit::Entry {
+    pub(super) fn worded(&self, entry: Entry) -> Entry {
         let entry = match &self.reason {
             Some(reason) => entry.detail("reason", reason.shown().text),
             None => entry,

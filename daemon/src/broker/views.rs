@@ -4,8 +4,8 @@ mod policy;
 
 use std::time::Duration;
 
-use vouchsafe_core::approval::{Approval, Ballot, Pending, Progress, Status};
-use vouchsafe_core::id::LeaseId;
+use vouchsafe_core::approval::{Applied, Approval, Ballot, Pending, Progress, Status};
+use vouchsafe_core::id::{ApprovalId, LeaseId};
 use vouchsafe_core::key::{Key, KeySettings, Level, Rate, SessionTime, ToolList};
 use vouchsafe_core::lease::Lease;
 use vouchsafe_core::project::Project;
@@ -102,6 +102,32 @@ pub enum Release {
     Pending(Box<Pending>),
     /// People were asked, and it was not granted.
     Settled(Box<Approval>),
+}
+
+/// What comes of proposing a change of a secret.
+#[derive(Debug)]
+pub enum Changed {
+    /// It was made, or could not be: its outcome says which.
+    Made(Box<ChangeMade>),
+    /// People have been asked.
+    Pending(Box<Pending>),
+    /// People were asked, and it was not granted.
+    Settled(Box<Approval>),
+}
+
+/// A change of a secret that was approved, and what came of it.
+#[derive(Clone, Debug)]
+pub struct ChangeMade {
+    /// The secret.
+    pub resource: Resource,
+    /// `write` or `delete`.
+    pub operation: Operation,
+    /// What came of it.
+    pub applied: Applied,
+    /// The approval; none where nobody was asked.
+    pub approval: Option<ApprovalId>,
+    /// The public part of a key pair that was made, as PEM.
+    pub public_key: Option<String>,
 }
 
 /// What comes of asking for the log.

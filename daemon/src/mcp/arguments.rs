@@ -4,15 +4,18 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use rmcp::model::JsonObject;
 use serde_json::Value;
 use vouchsafe_core::approval::ITEMS_MAX;
 use vouchsafe_core::resource::{Operation, Pattern, Resource};
+use vouchsafe_core::secret::{DESCRIPTION_CHARS_MAX, Generator, SecretBytes};
 use vouchsafe_core::text::{self, REASON_CHARS_MAX};
 use vouchsafe_core::time;
+use zeroize::Zeroizing;
 
 use super::tools::Tool;
-use crate::broker::{AccessAsk, AuditQuery, Page, Plea, Refused};
+use crate::broker::{AccessAsk, AuditQuery, ChangeAsk, NewValue, Page, Plea, Proposal, Refused};
 
 /// The longest URI or pattern, in characters: 8 segments of 64 and what is between them.
 pub(super) const URI_CHARS_MAX: usize = 600;
@@ -31,6 +34,8 @@ pub(super) const PAGE_TOKEN_CHARS_MAX: usize = 1_000;
 
 /// How much of a wrong argument is repeated, in characters.
 const ECHO_CHARS_MAX: usize = 40;
+/// How much is said of what is wrong with a generator, in characters.
+const GENERATE_ECHO_CHARS_MAX: usize = 200;
 const ASK_AGAIN: &str = "Correct the argument and call again.";
 
 /// A tool and what it was called with.
@@ -44,6 +49,7 @@ pub(super) enum Call {
     ListLeases,
     RenewLease { id: String, duration: Option<Duration> },
     ReleaseLease { id: String },
+    ChangeSecret(ChangeAsk),
     QueryAudit { query: AuditQuery, by: Option<String>, page: Page, plea: Plea },
     Whoami,
 }
@@ -75,6 +81,24 @@ impl Call {
                 Self::RenewLease { id: fields.id("lease_id")?, duration: fields.duration()? }
             }
             Tool::ReleaseLease => Self::ReleaseLease { id: fields.id("lease_id")? },
+            Tool::WriteSecret => Self::ChangeSecret(ChangeAsk {
+                resource: fields.secret("uri")?,
+                proposal: Proposal::Write {
+                    value: fields.new_value()?,
+                    description: fields.text("description", DESCRIPTION_CHARS_MAX)?,
+                },
+                plea: fields.plea_without_duration()?,
+            }),
+            Tool::RotateSecret => Self::ChangeSecret(ChangeAsk {
+                resource: fields.secret("uri")?,
+                proposal: Proposal::Rotate { generator: fields.generator()? },
+                plea: fields.plea_without_duration()?,
+            }),
+            Tool::DeleteSecret => Self::ChangeSecret(ChangeAsk {
+                resource: fields.secret("uri")?,
+                proposal: Proposal::Delete,
+                plea: fields.plea_without_duration()?,
+            }),
             Tool::QueryAudit => Self::QueryAudit {
                 query: AuditQuery {
                     since: fields.time("since")?,
@@ -118,6 +142,60 @@ impl Fields {
             }
             Some(other) => Err(wrong_type(name, "a string", &other)),
         }
+    }
+
+    /// A value that is given as text or as base64, or made here.
+    fn new_value(&mut self) -> Result<NewValue, Refused> {
+        // Taken out first of all, so that they are wiped whatever else is wrong.
+        let text = self.value("value")?;
+        let base64 = self.value("value_base64")?;
+        let generator = self.generator()?;
+        match (text, base64, generator) {
+            (Some(text), None, None) => given(text.as_bytes().to_vec()),
+            (None, Some(text), None) => {
+                let bytes = BASE64.decode(text.as_bytes()).map_err(|_| {
+                    invalid("`value_base64` is not base64 with its padding (RFC 4648)".to_owned())
+                })?;
+                given(bytes)
+            }
+            (None, None, Some(generator)) => Ok(NewValue::Generated(generator)),
+            (None, None, None) => Err(invalid(
+                "there is no value: give `value`, `value_base64` or `generate`".to_owned(),
+            )),
+            _ => Err(invalid(
+                "give one of `value`, `value_base64` and `generate`, not several".to_owned(),
+            )),
+        }
+    }
+
+    /// A text that may be secret: nothing of it is ever repeated.
+    fn value(&mut self, name: &'static str) -> Result<Option<Zeroizing<String>>, Refused> {
+        match self.0.remove(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(Zeroizing::new(text))),
+            Some(other) => Err(wrong_type(name, "a string", &other)),
+        }
+    }
+
+    fn generator(&mut self) -> Result<Option<Generator>, Refused> {
+        let Some(value) = self.0.remove("generate") else { return Ok(None) };
+        let generator: Generator = serde_json::from_value(value).map_err(|error| {
+            let error = text::echo(&error.to_string(), GENERATE_ECHO_CHARS_MAX);
+            invalid(format!(
+                "`generate` is no way to make a value: {error}; write it as {{\"kind\": \"password\", \"length\": 32}}"
+            ))
+        })?;
+        let checked = generator.check().map_err(|error| invalid(format!("`generate`: {error}")))?;
+        Ok(Some(checked))
+    }
+
+    /// What an agent says with an ask that is not for a time.
+    fn plea_without_duration(&mut self) -> Result<Plea, Refused> {
+        Ok(Plea {
+            reason: self.text("reason", REASON_CHARS_MAX)?,
+            reason_kind: self.text("reason_kind", ID_CHARS_MAX)?,
+            duration: None,
+        })
     }
 
     /// What an agent says with an ask.
@@ -229,6 +307,11 @@ impl Fields {
             ))),
         }
     }
+}
+
+fn given(bytes: Vec<u8>) -> Result<NewValue, Refused> {
+    let value = SecretBytes::value(bytes).map_err(|error| invalid(error.to_string()))?;
+    Ok(NewValue::Given(value))
 }
 
 /// A secret's URI. What else has one cannot be read.

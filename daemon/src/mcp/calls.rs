@@ -85,6 +85,7 @@ impl Door {
         let reply = match call {
             Call::ReadSecret { .. }
             | Call::RequestAccess(_)
+            | Call::ChangeSecret(_)
             | Call::QueryAudit { .. }
             | Call::AwaitApproval { .. } => {
                 let call = &call;
@@ -123,6 +124,9 @@ impl Door {
             Call::ReadSecret { resource, plea } => {
                 let released = self.broker.read_secret(agent, resource, plea.clone()).await?;
                 Ok(results::release(released))
+            }
+            Call::ChangeSecret(ask) => {
+                Ok(results::changed(self.broker.change_secret(agent, ask.clone()).await?))
             }
             Call::QueryAudit { query, by, page, plea } => {
                 let (query, page) = (query.clone(), page.clone());
@@ -166,6 +170,7 @@ fn durable_tool(tool: Tool, context: &RequestContext<RoleServer>) -> Option<Made
     let made = match tool {
         Tool::ReadSecret => Made::Read,
         Tool::RequestAccess => Made::Access,
+        Tool::WriteSecret | Tool::RotateSecret | Tool::DeleteSecret => Made::Change,
         Tool::ListSecrets
         | Tool::AwaitApproval
         | Tool::WithdrawApproval

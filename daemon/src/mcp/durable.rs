@@ -2,7 +2,7 @@
 //! durable, owned and limited as that is.
 //!
 //! The id of a task is the approval's; one that `read_secret` made ends in `.read`, because what
-//! completes it is the value and not the lease.
+//! completes it is the value and not the lease, and one about a change in `.change`.
 
 use rmcp::ErrorData;
 use rmcp::model::{
@@ -17,9 +17,10 @@ use vouchsafe_core::lease::Lease;
 use super::results::{self, RETRY_MS, Reply, Step, clock};
 use super::tools::Tool;
 use super::{Door, error};
-use crate::broker::{AwaitOutcome, Code, Kind, Plea, Refused};
+use crate::broker::{AwaitOutcome, ChangeMade, Code, Kind, Plea, Refused};
 
 const READ_SUFFIX: &str = ".read";
+const CHANGE_SUFFIX: &str = ".change";
 
 /// Which call made a task.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,6 +29,8 @@ pub(super) enum Made {
     Read,
     /// `request_access`: the leases complete it.
     Access,
+    /// `write_secret`, `rotate_secret` or `delete_secret`: that it is made completes it.
+    Change,
 }
 
 impl Made {
@@ -55,14 +58,15 @@ impl Made {
         match self {
             Self::Read => format!("{approval}{READ_SUFFIX}"),
             Self::Access => approval.to_string(),
+            Self::Change => format!("{approval}{CHANGE_SUFFIX}"),
         }
     }
 
     fn parse(task: &str) -> Result<(Self, ApprovalId), ErrorData> {
-        let (made, id) = match task.strip_suffix(READ_SUFFIX) {
-            Some(id) => (Self::Read, id),
-            None => (Self::Access, task),
-        };
+        let suffixes = [(Self::Read, READ_SUFFIX), (Self::Change, CHANGE_SUFFIX)];
+        let made =
+            suffixes.iter().find_map(|(made, suffix)| Some((*made, task.strip_suffix(suffix)?)));
+        let (made, id) = made.unwrap_or((Self::Access, task));
         id.parse().map(|id| (made, id)).map_err(|_| unknown())
     }
 }
@@ -78,6 +82,10 @@ impl Door {
             }
             AwaitOutcome::Approved { approval, leases } => {
                 let reply = match made {
+                    Made::Change => match ChangeMade::of(&approval, true) {
+                        Some(change) => results::change_made(&change),
+                        None => return Err(unknown()),
+                    },
                     Made::Access => results::leased(&leases, approval.ask().operation),
                     Made::Read => self.read_for_task(agent, &approval, &leases).await,
                 };
@@ -115,11 +123,16 @@ impl Door {
     /// Which task is meant, where the agent may use the tool that made it.
     async fn allowed(&self, agent: &Agent, task: &str) -> Result<(Made, ApprovalId), ErrorData> {
         let (made, id) = Made::parse(task)?;
-        let tool = match made {
-            Made::Read => Tool::ReadSecret,
-            Made::Access => Tool::RequestAccess,
+        let allowed = match made {
+            Made::Read => Tool::ReadSecret.check(agent),
+            Made::Access => Tool::RequestAccess.check(agent),
+            // The task tells what came of a change, and makes none.
+            Made::Change => Tool::WriteSecret
+                .check(agent)
+                .or_else(|_| Tool::RotateSecret.check(agent))
+                .or_else(|_| Tool::DeleteSecret.check(agent)),
         };
-        match tool.check(agent) {
+        match allowed {
             Ok(()) => Ok((made, id)),
             Err(refused) => Err(error(&self.broker.refuse_agent(agent, "tasks", refused).await)),
         }
@@ -176,7 +189,7 @@ mod tests {
     #[test]
     fn a_tasks_id_says_which_call_made_it() {
         let id = ApprovalId::from_random([9; ID_BYTES]);
-        for made in [Made::Read, Made::Access] {
+        for made in [Made::Read, Made::Access, Made::Change] {
             assert_eq!(Made::parse(&made.id(id)).unwrap(), (made, id));
         }
         for bad in ["", "ap_", "ap_9", "ls_0000000000000000", "x.read"] {

@@ -3,7 +3,7 @@
 use data_encoding::BASE64;
 use rmcp::model::CallToolResult;
 use serde_json::{Value, json};
-use vouchsafe_core::approval::{Approval, ITEMS_MAX, Pending, Status};
+use vouchsafe_core::approval::{Applied, Approval, ITEMS_MAX, Pending, Status};
 use vouchsafe_core::caller::Agent;
 use vouchsafe_core::key::Scope;
 use vouchsafe_core::lease::Lease;
@@ -14,8 +14,8 @@ use vouchsafe_core::time::UnixTime;
 
 use super::tools::Tool;
 use crate::broker::{
-    Access, AuditRelease, AwaitOutcome, Code, KeyUsage, Needs, Paged, Refused, Release,
-    SecretListing,
+    Access, AuditRelease, AwaitOutcome, ChangeMade, Changed, Code, KeyUsage, Needs, Paged, Refused,
+    Release, SecretListing,
 };
 
 /// After how long it makes sense to ask again, in milliseconds.
@@ -191,6 +191,55 @@ pub(super) fn access(access: Access, operation: Operation) -> Step {
     })
 }
 
+/// What came of proposing a change.
+pub(super) fn changed(changed: Changed) -> Step {
+    Step::Done(match changed {
+        Changed::Pending(pending) => return Step::Pending(pending),
+        Changed::Settled(approval) => settled(&approval),
+        Changed::Made(made) => change_made(&made),
+    })
+}
+
+/// A change that was approved: made, or not.
+pub(super) fn change_made(made: &ChangeMade) -> Reply {
+    let uri = made.resource.to_string();
+    let mut content = json!({ "uri": uri, "operation": made.operation.as_str() });
+    let (status, version, message) = match made.applied {
+        Applied::Written { version, .. } => {
+            ("applied", Some(version), format!("{uri} has version {version} now."))
+        }
+        Applied::Deleted { version, .. } => {
+            ("applied", Some(version), format!("{uri} is deleted."))
+        }
+        Applied::Conflict { found } => {
+            let now = match found {
+                Some(version) => format!("it is at version {version} now"),
+                None => "it is not there any more".to_owned(),
+            };
+            let message = format!(
+                "{uri} had changed since this was proposed, so that nothing was changed: {now}. \
+                 Look at it with list_secrets; call again with the same arguments if it is still \
+                 needed, and people are asked anew."
+            );
+            ("conflict", found, message)
+        }
+    };
+    if let Some(members) = content.as_object_mut() {
+        members.insert("status".to_owned(), status.into());
+        members.insert("message".to_owned(), message.into());
+        if let Some(version) = version {
+            members.insert("version".to_owned(), version.into());
+        }
+        if let Some(approval) = made.approval {
+            members.insert("approval_id".to_owned(), approval.to_string().into());
+        }
+        if let (Some(key), "applied") = (&made.public_key, status) {
+            members.insert("public_key".to_owned(), key.as_str().into());
+        }
+    }
+    if status == "applied" { Reply::done(status, content) } else { Reply::failed(status, content) }
+}
+
 /// Leases on what was asked for.
 pub(super) fn leased(given: &[Lease], operation: Operation) -> Reply {
     let content = json!({
@@ -208,6 +257,9 @@ pub(super) fn standing(outcome: AwaitOutcome) -> Step {
         AwaitOutcome::Pending(pending) => return Step::Pending(pending),
         AwaitOutcome::Settled(approval) => settled(&approval),
         AwaitOutcome::Approved { approval, leases: given } => {
+            if let Some(made) = ChangeMade::of(&approval, true) {
+                return Step::Done(change_made(&made));
+            }
             let ask = approval.ask();
             let mut reply = leased(&given, ask.operation);
             if let Some(content) = reply.content.as_object_mut() {

@@ -9,6 +9,10 @@ use std::sync::Arc;
 use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 use vouchsafe_core::approval::ITEMS_MAX;
+use vouchsafe_core::secret::{
+    DESCRIPTION_CHARS_MAX, PASSPHRASE_WORDS_MAX, PASSPHRASE_WORDS_MIN, PASSWORD_LENGTH_MAX,
+    PASSWORD_LENGTH_MIN, RSA_BITS, VALUE_BYTES_MAX,
+};
 use vouchsafe_core::text::REASON_CHARS_MAX;
 
 use super::arguments::{
@@ -45,13 +49,51 @@ pub(super) fn input(tool: Tool) -> Arc<JsonObject> {
                 "operation": {
                     "type": "string",
                     "description": "What for; `read` where nothing is said.",
-                    "enum": ["use", "read", "write", "delete"],
+                    "enum": ["use", "read"],
                 },
                 "reason": reason(),
                 "reason_kind": reason_kind(),
                 "duration": duration(),
             }),
             json!(["resources"]),
+        ),
+        Tool::WriteSecret => (
+            json!({
+                "uri": uri(),
+                "value": {
+                    "type": "string",
+                    "description": "The value, as text. Leave it out to have it made here.",
+                    "minLength": 1,
+                    "maxLength": VALUE_BYTES_MAX,
+                },
+                "value_base64": {
+                    "type": "string",
+                    "description": "Instead of `value`: bytes that are no text, as base64.",
+                    "minLength": 1,
+                },
+                "generate": generate(),
+                "description": {
+                    "type": "string",
+                    "description": "What the secret is, in a line; leave it out to keep it.",
+                    "maxLength": DESCRIPTION_CHARS_MAX,
+                },
+                "reason": reason(),
+                "reason_kind": reason_kind(),
+            }),
+            json!(["uri"]),
+        ),
+        Tool::RotateSecret => (
+            json!({
+                "uri": uri(),
+                "generate": generate(),
+                "reason": reason(),
+                "reason_kind": reason_kind(),
+            }),
+            json!(["uri"]),
+        ),
+        Tool::DeleteSecret => (
+            json!({ "uri": uri(), "reason": reason(), "reason_kind": reason_kind() }),
+            json!(["uri"]),
         ),
         Tool::QueryAudit => (audit_filters(), json!([])),
         Tool::AwaitApproval | Tool::WithdrawApproval => (
@@ -90,9 +132,18 @@ pub(super) fn output(tool: Tool) -> Arc<JsonObject> {
             "encoding": { "type": "string", "enum": ["utf-8", "base64"] },
             "lease": { "type": "object" },
         }),
-        Tool::RequestAccess | Tool::AwaitApproval | Tool::ListLeases => {
+        Tool::RequestAccess | Tool::ListLeases => {
             json!({ "leases": { "type": "array", "items": { "type": "object" } } })
         }
+        Tool::AwaitApproval => {
+            let mut members = members(changed());
+            members.insert(
+                "leases".to_owned(),
+                json!({ "type": "array", "items": { "type": "object" } }),
+            );
+            Value::Object(members)
+        }
+        Tool::WriteSecret | Tool::RotateSecret | Tool::DeleteSecret => changed(),
         Tool::WithdrawApproval => json!({}),
         Tool::RenewLease => json!({ "lease": { "type": "object" } }),
         Tool::ReleaseLease => json!({ "lease_id": { "type": "string" } }),
@@ -134,6 +185,9 @@ pub(super) fn output(tool: Tool) -> Arc<JsonObject> {
         | Tool::AwaitApproval
         | Tool::WithdrawApproval
         | Tool::RenewLease
+        | Tool::WriteSecret
+        | Tool::RotateSecret
+        | Tool::DeleteSecret
         | Tool::QueryAudit
         | Tool::ReleaseLease => json!(["status"]),
     };
@@ -147,6 +201,9 @@ const fn waits(tool: Tool) -> bool {
             | Tool::RequestAccess
             | Tool::AwaitApproval
             | Tool::WithdrawApproval
+            | Tool::WriteSecret
+            | Tool::RotateSecret
+            | Tool::DeleteSecret
             | Tool::QueryAudit
     )
 }
@@ -157,7 +214,8 @@ fn refusal() -> JsonObject {
         "status": {
             "type": "string",
             "description": "Where it stands: `pending` waits for a person; `denied`, `expired`, \
-                            `withdrawn` and `refused` are final.",
+                            `withdrawn` and `refused` are final; a change is `applied`, or met a \
+                            `conflict`.",
         },
         "code": { "type": "string", "description": "Why it was refused, a stable code." },
         "message": { "type": "string", "description": "What happened and what to do." },
@@ -167,6 +225,51 @@ fn refusal() -> JsonObject {
         },
         "retry_after_seconds": { "type": "integer", "description": "Wait so long first." },
     }))
+}
+
+/// What came of a change.
+fn changed() -> Value {
+    json!({
+        "uri": { "type": "string" },
+        "operation": { "type": "string", "enum": ["write", "delete"] },
+        "version": {
+            "type": "integer",
+            "description": "The version written or deleted; in a conflict the one that is there.",
+        },
+        "public_key": { "type": "string", "description": "Of a key pair that was made, as PEM." },
+    })
+}
+
+/// How a value is made.
+fn generate() -> Value {
+    json!({
+        "type": "object",
+        "description": "How the value is made here, unseen: {\"kind\": \"password\", \"length\": 32, \
+                        \"alphabet\": \"alphanumeric\"} (or ascii, hex, digits, base64url, or \
+                        {\"characters\": \"...\"}), {\"kind\": \"passphrase\", \"words\": 8}, \
+                        {\"kind\": \"uuid\"}, {\"kind\": \"ed25519\"}, {\"kind\": \"rsa\", \"bits\": \
+                        3072}.",
+        "properties": {
+            "kind": {
+                "type": "string",
+                "enum": ["password", "passphrase", "uuid", "ed25519", "rsa"],
+            },
+            "length": {
+                "type": "integer",
+                "minimum": PASSWORD_LENGTH_MIN,
+                "maximum": PASSWORD_LENGTH_MAX,
+            },
+            "alphabet": { "type": ["string", "object"] },
+            "words": {
+                "type": "integer",
+                "minimum": PASSPHRASE_WORDS_MIN,
+                "maximum": PASSPHRASE_WORDS_MAX,
+            },
+            "bits": { "type": "integer", "enum": RSA_BITS },
+        },
+        "required": ["kind"],
+        "additionalProperties": false,
+    })
 }
 
 /// What a result may have that people have something to do with.

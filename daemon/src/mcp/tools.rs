@@ -18,13 +18,16 @@ pub(super) enum Tool {
     ListLeases,
     RenewLease,
     ReleaseLease,
+    WriteSecret,
+    RotateSecret,
+    DeleteSecret,
     QueryAudit,
     Whoami,
 }
 
 impl Tool {
     /// Every tool, in the order in which they are listed.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::ListSecrets,
         Self::ReadSecret,
         Self::RequestAccess,
@@ -33,6 +36,9 @@ impl Tool {
         Self::ListLeases,
         Self::RenewLease,
         Self::ReleaseLease,
+        Self::WriteSecret,
+        Self::RotateSecret,
+        Self::DeleteSecret,
         Self::QueryAudit,
         Self::Whoami,
     ];
@@ -47,6 +53,9 @@ impl Tool {
             Self::ListLeases => "list_leases",
             Self::RenewLease => "renew_lease",
             Self::ReleaseLease => "release_lease",
+            Self::WriteSecret => "write_secret",
+            Self::RotateSecret => "rotate_secret",
+            Self::DeleteSecret => "delete_secret",
             Self::QueryAudit => "query_audit",
             Self::Whoami => "whoami",
         }
@@ -60,6 +69,8 @@ impl Tool {
     pub(super) const fn scope(self) -> Option<Scope> {
         match self {
             Self::ListSecrets | Self::ReadSecret | Self::RequestAccess => Some(Scope::SecretsRead),
+            Self::WriteSecret | Self::RotateSecret => Some(Scope::SecretsWrite),
+            Self::DeleteSecret => Some(Scope::SecretsDelete),
             Self::QueryAudit => Some(Scope::AuditRead),
             Self::AwaitApproval
             | Self::WithdrawApproval
@@ -99,6 +110,9 @@ impl Tool {
             Self::ListLeases => "List leases",
             Self::RenewLease => "Renew a lease",
             Self::ReleaseLease => "Release a lease",
+            Self::WriteSecret => "Write a secret",
+            Self::RotateSecret => "Rotate a secret",
+            Self::DeleteSecret => "Delete a secret",
             Self::QueryAudit => "Search the audit log",
             Self::Whoami => "Who am I",
         }
@@ -145,6 +159,24 @@ impl Tool {
             Self::ReleaseLease => {
                 "Gives one of your leases back. Do it as soon as you no longer need the value."
             }
+            Self::WriteSecret => {
+                "Proposes a value for a secret: a new one, or the next version of one that is \
+                 there. Give `value`, or better `generate`: then the value is made here and you \
+                 never see it. A person may have to approve it; it is written when they do, \
+                 whether or not you still wait. If status is `pending`, call await_approval, or \
+                 this tool again with the same arguments. `applied` says it is written; \
+                 `conflict` that somebody else changed the secret first: look at it with \
+                 list_secrets and decide again. What used the version before has to read anew."
+            }
+            Self::RotateSecret => {
+                "Proposes that a secret gets a new value, made here and unseen: of the kind it \
+                 was made as, or as `generate` says. For a key pair the answer has the new public \
+                 key. Otherwise as write_secret."
+            }
+            Self::DeleteSecret => {
+                "Proposes that a secret is deleted. Leases on it end when that is approved. An \
+                 operator can undelete it for a while. Otherwise as write_secret."
+            }
             Self::QueryAudit => {
                 "Searches this project's audit log, newest first: who asked for what, who \
                  answered, what was released and what was refused. Holds metadata of keys, rules \
@@ -168,10 +200,14 @@ impl Tool {
             // These ask people and use leases up.
             Self::ReadSecret | Self::RequestAccess | Self::RenewLease => (false, false),
             Self::WithdrawApproval | Self::ReleaseLease => (false, true),
+            Self::WriteSecret | Self::RotateSecret | Self::DeleteSecret => (false, false),
         };
+        // Earlier versions stay, but what works with the current one stops working.
+        let destructive =
+            matches!(self, Self::WriteSecret | Self::RotateSecret | Self::DeleteSecret);
         ToolAnnotations::with_title(self.title())
             .read_only(read_only)
-            .destructive(false)
+            .destructive(destructive)
             .idempotent(idempotent)
             .open_world(false)
     }

@@ -78,6 +78,10 @@ impl Door {
                 }
                 Woken::Settled(settled) => {
                     let step = match settled {
+                        // A change is made by now: to ask again would be to ask for another one.
+                        Some(Status::Approved) if pending.ask.change.is_some() => {
+                            self.outcome(agent, pending.ask.id).await?
+                        }
                         // Its key can have changed while it waited.
                         Some(Status::Approved) => ask(self.broker.refreshed(agent).await?).await?,
                         // Asking again would ask people again: what came of this ask is the answer.
@@ -92,7 +96,7 @@ impl Door {
         }
     }
 
-    /// What came of an ask that was not granted.
+    /// What came of an ask that was not granted, or that was about a change.
     async fn outcome(&self, agent: &Agent, id: ApprovalId) -> Result<Step, Refused> {
         Ok(results::standing(self.broker.await_approval(agent, &id.to_string()).await?))
     }

@@ -166,12 +166,20 @@ impl Change {
 }
 
 impl Approved {
+    /// The secret that it changes; none where it is about leases.
+    pub fn changes(&self) -> Option<&SecretPath> {
+        let (Some(_), [item]) = (&self.ask.change, self.ask.items.as_slice()) else { return None };
+        match &item.resource {
+            Resource::Secret(path) => Some(path),
+            Resource::Tool { .. } | Resource::Audit | Resource::Policy => None,
+        }
+    }
+
     /// What is to be done, with `found` there now: the secret of that path and its version. Nothing
     /// where no secret is to be changed.
     pub fn order(&self, found: Option<(SecretId, u64)>) -> Option<Result<Order, Conflict>> {
         let Ask { id, project, items, change, .. } = &self.ask;
-        let (change, [item]) = (change.as_ref()?, items.as_slice()) else { return None };
-        let Resource::Secret(path) = &item.resource else { return None };
+        let (path, change, item) = (self.changes()?, change.as_ref()?, items.first()?);
         let shown = item.secret.map(|secret| (secret, item.version));
         if shown != found {
             return Some(Err(Conflict { found: found.map(|(_, version)| version) }));
