@@ -48,6 +48,9 @@ const ONE_PLACE: &[(&str, &[&str])] = &[
     ("sd_notify", &["app"]),
     ("notify", &["app"]),
     ("similar", &["broker"]),
+    ("bip39", &["generate"]),
+    // It makes keys. Nothing is encrypted or signed with it: ring does that.
+    ("rsa", &["generate"]),
 ];
 
 /// All that the core may depend on: nothing with a runtime, a file or a clock in it.

@@ -1,4 +1,5 @@
-//! Random bytes: the one place in the daemon that asks for them.
+//! Random bytes: the one place in the daemon that asks for them. The crate that makes RSA keys asks
+//! the system by itself.
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 

@@ -1,5 +1,6 @@
 //! Approvals, sessions and the leases that come of them, through what the broker calls.
 
+mod changes;
 mod factors;
 mod leases;
 mod sessions;
