@@ -11,6 +11,7 @@ mod agents_log;
 mod approvals;
 mod audit;
 mod break_glass;
+mod changes;
 mod decisions;
 mod doors;
 mod emergency;
