@@ -21,6 +21,12 @@ const LOG: &str = r#"
 name = "The log"
 resource = "vouchsafe://audit"
 approval = "none"
+
+[[rule]]
+name = "Scratch"
+resource = "vouchsafe://secrets/scratch/*"
+operations = ["write", "delete"]
+approval = "none"
 "#;
 
 /// A kind of key: what the table calls it, its scopes, and the tools it is held to.
@@ -47,6 +53,12 @@ fn calls() -> Vec<(&'static str, Value)> {
         ("list_leases", json!({})),
         ("renew_lease", json!({ "lease_id": nobodys })),
         ("release_lease", json!({ "lease_id": nobodys })),
+        (
+            "write_secret",
+            json!({ "uri": uri("scratch/X"), "generate": { "kind": "uuid" }, "reason": "a new one" }),
+        ),
+        ("rotate_secret", json!({ "uri": uri("scratch/X"), "reason": "it leaked" })),
+        ("delete_secret", json!({ "uri": uri("scratch/X"), "reason": "not used any more" })),
         ("query_audit", json!({ "limit": 1 })),
         ("whoami", json!({})),
         ("no_such_tool", json!({})),

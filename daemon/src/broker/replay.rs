@@ -43,6 +43,7 @@ struct Told {
 
 #[derive(Debug, Deserialize)]
 struct Who {
+    kind: String,
     name: String,
 }
 
@@ -181,6 +182,12 @@ impl Told {
             };
         }
         let action = Action::parse(&self.action)?;
+        if action == Action::SECRET_WRITTEN || action == Action::SECRET_DELETED {
+            // People delete as well, and ask nobody.
+            let is_ask = self.actor.kind == "agent";
+            let observed = self.details.contains_key("observed");
+            return is_ask.then_some(if observed { "observed" } else { "allowed" });
+        }
         if action == Action::LEASE_OBSERVED {
             Some("observed")
         } else if action == Action::LEASE_ISSUED {

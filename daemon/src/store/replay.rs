@@ -22,7 +22,8 @@ impl Reader<'_> {
              WHERE e.project = $1 AND e.time >= $2
                AND (e.action IN ('approval.automatic', 'lease.observed')
                     OR (e.action = 'approval.requested' AND e.outcome = 'ok')
-                    OR (e.action = 'lease.issued' AND e.approval IS NULL)
+                    OR (e.action IN ('lease.issued', 'secret.written', 'secret.deleted')
+                        AND e.approval IS NULL)
                     OR (e.action IN ('secret.read', 'approval.requested', 'audit.queried')
                         AND e.outcome = 'refused'))
              ORDER BY e.seq DESC",
