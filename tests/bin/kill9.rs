@@ -37,7 +37,8 @@ async fn what_was_acknowledged_survives_kill_9() {
     let user = User::new(&daemon.path(), &daemon.admin_token());
     let mut keys = Vec::new();
     for name in KEYS {
-        let value = user.create_key(name, &["secrets:read", "secrets:reveal"]).await.unwrap();
+        let scopes = ["secrets:read", "secrets:reveal", "secrets:write"];
+        let value = user.create_key(name, &scopes).await.unwrap();
         keys.push(value);
     }
     let journal = Arc::new(Journal::create(&daemon.beside("acknowledged")));

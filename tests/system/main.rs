@@ -12,6 +12,7 @@ mod approvals;
 mod audit;
 mod break_glass;
 mod changes;
+mod changes_property;
 mod decisions;
 mod doors;
 mod emergency;

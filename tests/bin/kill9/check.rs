@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 use vouchsafe_core::audit::verify_export;
+use vouchsafe_proto::v1::applied::Outcome;
 use vouchsafe_proto::v1::{
     ApprovalStatus, LeaseStatus, ListSecretVersionsRequest, ShowLeaseRequest,
 };
@@ -76,6 +77,9 @@ impl Oracle {
                 Event::Asked { id, digest, .. } => {
                     assert_eq!(user.show(id).await.unwrap().short_digest, *digest, "{event:?}");
                 }
+                Event::Proposed { id, digest, path, .. } => {
+                    check_proposed(&user, id, digest, path).await;
+                }
                 Event::Voted { id, approve, leases } => {
                     check_settled(&user, id, *approve).await;
                     for lease in leases {
@@ -119,7 +123,30 @@ async fn check_settled(user: &User, id: &str, approved: bool) {
     let shown = user.show(id).await.unwrap();
     let status = if approved { ApprovalStatus::Approved } else { ApprovalStatus::Denied };
     assert_eq!(shown.status(), status, "{shown:?}");
-    assert_eq!(shown.lease_ids.len(), usize::from(approved), "{shown:?}");
+    let leased = approved && shown.change.is_none();
+    assert_eq!(shown.lease_ids.len(), usize::from(leased), "{shown:?}");
+}
+
+/// A proposed value is in its place if its ask is approved, and only then: whether or not anybody
+/// was told that it is.
+async fn check_proposed(user: &User, id: &str, digest: &str, path: &str) {
+    let shown = user.show(id).await.unwrap();
+    assert_eq!(shown.short_digest, digest, "{shown:?}");
+    let request =
+        ListSecretVersionsRequest { path: path.to_owned(), ..ListSecretVersionsRequest::default() };
+    let versions = user.secrets().list_secret_versions(request).await;
+    match (shown.status(), &shown.applied) {
+        (ApprovalStatus::Approved, Some(applied)) => {
+            assert_eq!((applied.outcome(), applied.version), (Outcome::Written, 1), "{shown:?}");
+            let versions = versions.unwrap().into_inner().versions;
+            let kept: Vec<_> = versions.iter().map(|v| v.approval_id.as_str()).collect();
+            assert_eq!(kept, [id], "{versions:?}");
+        }
+        (ApprovalStatus::Approved, None) => panic!("approved and not applied: {shown:?}"),
+        _ => {
+            assert!(versions.is_err() && shown.applied.is_none(), "{shown:?}: {versions:?}");
+        }
+    }
 }
 
 async fn show(user: &User, lease: &str) -> vouchsafe_proto::v1::Lease {
@@ -177,6 +204,14 @@ fn check_entries(events: &[Event], counted: &Counted) {
                 assert_eq!(counted.puts.get(&(uri, *version)), Some(&1), "{event:?}");
             }
             Event::Asked { id, .. } => assert_eq!(times("approval.requested", id), 1, "{event:?}"),
+            Event::Proposed { id, .. } => {
+                assert_eq!(times("approval.requested", id), 1, "{event:?}");
+                assert_eq!(
+                    times("secret.written", id),
+                    times("approval.approved", id),
+                    "{event:?}"
+                );
+            }
             Event::Voted { id, approve, leases } => {
                 let action = if *approve { "approval.approved" } else { "approval.denied" };
                 assert_eq!(times(action, id), 1, "{event:?}");
@@ -209,6 +244,9 @@ fn check_reads(events: &[Event]) {
         match event {
             Event::Put { path, version, value } => {
                 values.insert((path.clone(), *version), value.clone());
+            }
+            Event::Proposed { path, value, .. } => {
+                values.insert((path.clone(), 1), value.clone());
             }
             Event::Revoked { lease } => {
                 revoked.entry(lease.clone()).or_insert(index);

@@ -40,11 +40,12 @@ impl Client {
     }
 
     async fn step(&mut self) -> Result<(), Gone> {
-        match self.random.below(10) {
+        match self.random.below(12) {
             0..3 => self.put().await,
             3..5 => self.ask().await,
-            5..7 => self.vote().await,
-            7..9 => self.read().await,
+            5..7 => self.propose().await,
+            7..9 => self.vote().await,
+            9..11 => self.read().await,
             _ => self.revoke().await,
         }
     }
@@ -76,6 +77,27 @@ impl Client {
         }
     }
 
+    /// A value for a secret that is not there: it is written when somebody approves it.
+    async fn propose(&mut self) -> Result<(), Gone> {
+        let path = format!("asked/P{}", self.journal.new_secret());
+        let value = format!("proposed: {:016x}", self.random.next());
+        let uri = format!("vouchsafe://secrets/{path}");
+        let ask = json!({ "uri": uri, "value": value, "reason": "work" });
+        let answer = self.call("write_secret", ask).await?;
+        match answer.status() {
+            "pending" => self.journal.note(Event::Proposed {
+                id: answer.text("/approval_id").to_owned(),
+                digest: answer.text("/digest").to_owned(),
+                path,
+                value,
+            }),
+            // This key has a hundred asks pending.
+            "refused" => {}
+            _ => panic!("{answer:?}"),
+        }
+        Ok(())
+    }
+
     async fn read(&mut self) -> Result<(), Gone> {
         match self.random.pick(&self.journal.approved()).cloned() {
             Some(path) => self.read_path(path).await,
@@ -87,7 +109,7 @@ impl Client {
         let uri = format!("vouchsafe://secrets/{path}");
         let begun = self.journal.len();
         let ask = json!({ "uri": uri, "reason": "work" });
-        let answer = self.call(ask).await?;
+        let answer = self.call("read_secret", ask).await?;
         match answer.status() {
             "ok" => self.journal.note(Event::Read {
                 lease: answer.text("/lease/id").to_owned(),
@@ -108,8 +130,8 @@ impl Client {
         Ok(())
     }
 
-    async fn call(&self, ask: serde_json::Value) -> Result<Answer, Gone> {
-        match self.agent.call("read_secret", ask).await {
+    async fn call(&self, tool: &str, ask: serde_json::Value) -> Result<Answer, Gone> {
+        match self.agent.call(tool, ask).await {
             Ok(answer) => Ok(answer),
             Err(Trouble::Broken(_)) => Err(Gone),
             Err(trouble) => panic!("{trouble:?}"),

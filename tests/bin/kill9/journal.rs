@@ -13,6 +13,8 @@ pub(super) enum Event {
     Put { path: String, version: u64, value: String },
     /// This ask is pending; `digest` as it is shown to people.
     Asked { id: String, digest: String, path: String },
+    /// This value is proposed for a secret that is not there, and people are asked.
+    Proposed { id: String, digest: String, path: String, value: String },
     /// This vote settled this ask.
     Voted { id: String, approve: bool, leases: Vec<String> },
     /// Somebody else's vote did.
@@ -42,6 +44,8 @@ struct Inner {
     open: BTreeSet<String>,
     /// By ask.
     paths: BTreeMap<String, String>,
+    /// What asks propose values for, by ask.
+    proposed: BTreeMap<String, String>,
     leases: Vec<String>,
 }
 
@@ -57,6 +61,7 @@ impl Journal {
                 approved: BTreeSet::new(),
                 open: BTreeSet::new(),
                 paths: BTreeMap::new(),
+                proposed: BTreeMap::new(),
                 leases: Vec::new(),
             }),
         }
@@ -115,8 +120,12 @@ impl Inner {
             Event::Put { path, version: 1, .. } => self.unasked.push(path.clone()),
             Event::Put { .. } | Event::Read { .. } => {}
             Event::Asked { id, path, .. } => {
-                self.open.insert(id.clone());
                 self.paths.insert(id.clone(), path.clone());
+                self.open.insert(id.clone());
+            }
+            Event::Proposed { id, path, .. } => {
+                self.proposed.insert(id.clone(), path.clone());
+                self.open.insert(id.clone());
             }
             Event::Voted { id, approve, leases } => {
                 self.settle(id, *approve);
@@ -131,6 +140,10 @@ impl Inner {
         self.open.remove(id);
         if let Some(path) = self.paths.get(id).filter(|_| approved) {
             self.approved.insert(path.clone());
+        }
+        // It is there now, once, however many learn of it: somebody will ask for it.
+        if let Some(path) = self.proposed.remove(id).filter(|_| approved) {
+            self.unasked.push(path);
         }
     }
 }

@@ -13,7 +13,7 @@ pub const RULES: &str = r#"
 [[rule]]
 name        = "Asked"
 resource    = "vouchsafe://secrets/asked/*"
-operations  = ["list", "use", "read"]
+operations  = ["list", "use", "read", "write", "delete"]
 approvers   = ["admin"]
 self_approval = true
 lease       = { default = "10m", max = "1h", uses = 20 }
