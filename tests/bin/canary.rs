@@ -18,6 +18,9 @@ use self::forms::Scanner;
 /// Has what JSON, URLs and shells escape.
 const VALUE: &str = "cnry \"v4lue\" 8d1f\\06/7+c2é&3b9a41e07d55";
 const URI: &str = "vouchsafe://secrets/asked/CANARY";
+/// What an agent proposes, and somebody approves.
+const PROPOSED: &str = "cnry2 'pr0p0sed' 51e8\\9f+/%d0à&77c2ab640e19f3";
+const PROPOSED_URI: &str = "vouchsafe://secrets/asked/PROPOSED";
 /// Where each is meant to be, below the home.
 const HOLDERS: [&str; 3] = ["root.key", "credentials.toml", "keys"];
 
@@ -55,7 +58,7 @@ async fn no_secret_is_anywhere_but_with_its_holder() {
 /// The main way and some refusals; what was said to people on it goes to `said`.
 async fn play(daemon: &RealDaemon, said: &mut Vec<(String, String)>) -> Vec<(String, Vec<u8>)> {
     say(said, "put", &daemon.put("asked/CANARY", VALUE).await);
-    let key = daemon.key("agent", "secrets:read,secrets:reveal").await;
+    let key = daemon.key("agent", "secrets:read,secrets:reveal,secrets:write").await;
     let masked = daemon.key("masked", "secrets:read").await;
     let agent = Agent::new(daemon.url("/mcp"), key.clone());
     let ask = json!({ "uri": URI, "reason": "for the canary" });
@@ -80,16 +83,57 @@ async fn play(daemon: &RealDaemon, said: &mut Vec<(String, String)>) -> Vec<(Str
     bridge.initialize().await;
     assert_eq!(bridge.call("read_secret", ask).await.text("/value"), VALUE);
     said.push(("bridge".to_owned(), bridge.close().await.1));
+    proposals(daemon, &agent, said).await;
     refusals(daemon, &agent, &key, said).await;
     look_around(daemon, said).await;
     let root = daemon.read("root.key");
     vec![
         ("the value".to_owned(), VALUE.as_bytes().to_vec()),
+        ("the proposed value".to_owned(), PROPOSED.as_bytes().to_vec()),
         ("the MCP key".to_owned(), secret_part(&key)),
         ("the user's token".to_owned(), secret_part(&daemon.admin_token())),
         ("the root key".to_owned(), BASE64.decode(root.trim().as_bytes()).unwrap()),
         ("the root key, as it is written".to_owned(), root.trim().as_bytes().to_vec()),
     ]
+}
+
+/// A value that an agent proposes: written, denied, and in conflict.
+async fn proposals(daemon: &RealDaemon, agent: &Agent, said: &mut Vec<(String, String)>) {
+    let ask = json!({ "uri": PROPOSED_URI, "value": PROPOSED, "reason": "for the canary" });
+    for answer in ["approve", "deny", "conflict"] {
+        let call = agent.call("write_secret", ask.clone());
+        let (written, ()) = tokio::join!(call, async {
+            let id = daemon.pending(PROPOSED_URI).await;
+            say(said, "show", &daemon.vouchsafe(["approvals", "show", &id]).await.ok());
+            if answer == "conflict" {
+                say(said, "put", &daemon.put("asked/PROPOSED", "not the canary").await);
+            }
+            let told = if answer == "deny" {
+                daemon.vouchsafe(["deny", &id, "--reason", "not now", "--yes"]).await.ok()
+            } else {
+                daemon.vouchsafe(["approve", &id, "--yes"]).await.ok()
+            };
+            say(said, answer, &told);
+        });
+        let written = written.unwrap();
+        let status = match answer {
+            "approve" => "applied",
+            "deny" => "denied",
+            other => other,
+        };
+        assert_eq!(written.status(), status, "{written:?}");
+        said.push((answer.to_owned(), written.content.to_string()));
+    }
+    for wrong in [
+        json!({ "uri": PROPOSED_URI, "value": PROPOSED, "generate": { "kind": "uuid" } }),
+        json!({ "uri": PROPOSED_URI, "value_base64": PROPOSED }),
+        json!({ "uri": PROPOSED_URI, "value": [PROPOSED] }),
+        json!({ "uri": "vouchsafe://secrets/nowhere/X", "value": PROPOSED }),
+    ] {
+        let refused = agent.call("write_secret", wrong).await.unwrap();
+        assert_eq!(refused.status(), "refused");
+        said.push(("write_secret".to_owned(), refused.content.to_string()));
+    }
 }
 
 /// Secrets where they do not belong: what comes back must not repeat them.

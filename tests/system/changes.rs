@@ -10,7 +10,7 @@ use vouchsafe_tests::daemon::TestDaemon;
 use vouchsafe_tests::grpc::{Person, yes};
 use vouchsafe_tests::mcp::{Agent, Answer, uri};
 
-use crate::{check_code, check_refused, check_refused_as, minutes};
+use crate::{check_code, check_refused, check_refused_as, check_said, minutes};
 
 const RULES: &str = r#"
 [[rule]]
@@ -606,4 +606,37 @@ async fn a_rotation_makes_another_value_of_the_same_kind() {
     assert_eq!(desk.propose("rotate_secret", &asked).await, id);
     assert_eq!(desk.person.show(&id).await.unwrap().change.unwrap().value_digest, before);
     assert_eq!(desk.approve(&id).await, (Outcome::Written, 2));
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_write_any_more_has_nothing_of_its_own_approved() {
+    let daemon = daemon().await;
+    let desk = Desk::of(&daemon);
+    let id = desk.propose("write_secret", &value("production/DB", "from-a-stolen-key")).await;
+    let admin = daemon.admin();
+    let named = |name: &str| vouchsafe_proto::v1::DisableKeyRequest {
+        name: name.to_owned(),
+        ..Default::default()
+    };
+    admin.keys().disable_key(named("writer")).await.unwrap();
+    let approval = desk.person.show(&id).await.unwrap();
+    check_said(
+        desk.person.approve(&approval).await,
+        Code::FailedPrecondition,
+        "ASKER_BARRED",
+        "the key `writer`, which proposes this, is disabled",
+        "Deny it; or give the key back what it lacks (`vouchsafe keys`) and answer again.",
+    );
+    let enable =
+        vouchsafe_proto::v1::EnableKeyRequest { name: "writer".to_owned(), ..Default::default() };
+    admin.keys().enable_key(enable).await.unwrap();
+    let request = vouchsafe_proto::v1::UpdateKeyRequest {
+        name: "writer".to_owned(),
+        scopes: vec!["secrets:read".to_owned()],
+        ..Default::default()
+    };
+    admin.keys().update_key(request).await.unwrap();
+    check_code(desk.person.approve(&approval).await, Code::FailedPrecondition, "ASKER_BARRED");
+    assert_eq!(desk.versions("production/DB").await.len(), 1);
+    desk.person.deny(&approval, "the key was stolen").await.unwrap();
 }

@@ -144,6 +144,8 @@ codes! {
     KeyChanged = "KEY_CHANGED", Conflict;
     /// The answer was given on something else than what is asked.
     StaleDigest = "STALE_DIGEST", Conflict;
+    /// The key that proposes a change may not do so any more.
+    AskerBarred = "ASKER_BARRED", Conflict;
     /// The user has broken the glass before, and nobody has reviewed that yet.
     ReviewOpen = "REVIEW_OPEN", Conflict;
     /// Somebody has reviewed it before.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use vouchsafe_core::approval::{
-    Approval, Approved, Ballot, Bar, ExpiryCause, How, Vote, VoteError,
+    Approval, Approved, Ask, Ballot, Bar, Effect, ExpiryCause, How, Vote, VoteError,
 };
 use vouchsafe_core::audit::Action;
 use vouchsafe_core::caller::User;
 use vouchsafe_core::id::{LeaseId, SecretId};
+use vouchsafe_core::key::Scope;
 use vouchsafe_core::lease::{Active, Lease};
 use vouchsafe_core::text::visible_chars;
 
@@ -190,6 +191,9 @@ fn cast(
         let ended = pending.cut_short(ExpiryCause::RulesChanged, tx.now());
         return too_late_to_count(tx, user, ended);
     }
+    if matches!(command.ballot, Ballot::Approve(_)) {
+        check_proposer(tx, &pending.ask)?;
+    }
     let vote = Vote {
         voter: user.id,
         voter_name: user.name.clone(),
@@ -216,6 +220,33 @@ fn cast(
     let (next, ended) = apply_voted(tx, making, user, next, ids.secret)?;
     let view = Box::new(view(tx, next, user, &People::at(tx.now().clone()))?);
     Ok(Voted::Counted { view, leases, ended })
+}
+
+/// Refuses to approve a change whose key may not make it now. A lease asks that with each use; a
+/// change is made once, here.
+fn check_proposer(tx: &Tx<'_>, ask: &Ask) -> Result<(), Stop> {
+    let (Some(key), Some(change)) = (ask.asker.key, &ask.change) else { return Ok(()) };
+    let scope = match change.effect {
+        Effect::Write(_) => Scope::SecretsWrite,
+        Effect::Delete => Scope::SecretsDelete,
+    };
+    let why = match tx.key(key)? {
+        None => "is deleted".to_owned(),
+        Some(record) if !record.key.enabled => "is disabled".to_owned(),
+        Some(record) if record.key.settings.expires_at.is_some_and(|at| at <= tx.now().wall) => {
+            "has expired".to_owned()
+        }
+        Some(record) if !record.key.scopes.allow(scope) => {
+            format!("has lost the scope {}", scope.as_str())
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(Refused::new(
+        Code::AskerBarred,
+        format!("the key `{}`, which proposes this, {why}", ask.asker.key_name),
+        "Deny it; or give the key back what it lacks (`vouchsafe keys`) and answer again.",
+    )
+    .into())
 }
 
 /// What a decision brings with it: its own entry, and the leases.
