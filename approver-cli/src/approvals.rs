@@ -1,10 +1,16 @@
 //! `approvals`: what agents asked for.
 
+mod record;
+mod stats;
+mod suggest;
+
 use clap::{Args, Subcommand};
+use vouchsafe_proto::v1::applied::Outcome;
 use vouchsafe_proto::v1::{
-    Approval, ApprovalItem, ApprovalStatus as ProtoStatus, ApprovedBy, Asker, ConditionOutcome,
-    Factor, History, ListApprovalsRequest, Requirement, ShowApprovalRequest, Vote,
+    Approval, ApprovalStatus as ProtoStatus, ApprovedBy, ListApprovalsRequest, ShowApprovalRequest,
 };
+
+pub(crate) use self::record::{condition, factor, factor_words, record};
 
 use crate::card;
 use crate::context::Context;
@@ -44,6 +50,10 @@ enum Verb {
         /// Id of the approval, or its beginning
         id: String,
     },
+    /// Tell how people answer: how many asks, how often yes, how fast
+    Stats(stats::Stats),
+    /// Suggest rules for what people always approve, as TOML
+    Suggest(suggest::Suggest),
 }
 
 #[derive(Args, Debug, Default, PartialEq)]
@@ -72,6 +82,8 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
         Some(_) if outer != List::default() => Err(misplaced("approvals")),
         Some(Verb::List(given)) => list(given, context).await,
         Some(Verb::Show { id }) => show(id, context).await,
+        Some(Verb::Stats(given)) => stats::run(given, context).await,
+        Some(Verb::Suggest(given)) => suggest::run(given, context).await,
     }
 }
 
@@ -119,11 +131,22 @@ fn row(approval: &Approval) -> Record {
         .text("id", &approval.id)
         .text("status", standing(approval))
         .text("key", approval.asker.as_ref().map_or("-", |asker| asker.key_name.as_str()))
-        .text("operation", words::operation(approval.operation))
+        .text("operation", operation(approval))
         .texts("resources", resources)
         .text("reason", crate::text::shortened(&approval.reason, 60))
         .time("created_at", approval.created_at)
         .time("expires_at", approval.expires_at.filter(|_| pending))
+}
+
+/// What it wants to do, in a word or two: for a write the version that would come of it.
+pub(crate) fn operation(approval: &Approval) -> String {
+    match &approval.change {
+        Some(change) if change.writes && change.from_version == 0 => "create".to_owned(),
+        Some(change) if change.writes => {
+            format!("write v{}", change.from_version.saturating_add(1))
+        }
+        Some(_) | None => words::operation(approval.operation),
+    }
 }
 
 /// Its status, and what else must not be overlooked.
@@ -134,6 +157,7 @@ pub(crate) fn standing(approval: &Approval) -> String {
         ProtoStatus::Pending if approval.stopped => format!("{status}, stopped"),
         ProtoStatus::Pending if escalated => format!("{status}, escalated"),
         ProtoStatus::Pending if approval.reminders > 0 => format!("{status}, reminded"),
+        ProtoStatus::Approved if is_conflict(approval) => "CONFLICT".to_owned(),
         ProtoStatus::Approved if approval.approved_by() == ApprovedBy::BreakGlass => {
             "GLASS BROKEN".to_owned()
         }
@@ -147,113 +171,39 @@ pub(crate) fn standing(approval: &Approval) -> String {
     }
 }
 
-pub(crate) fn record(approval: &Approval) -> Record {
-    Record::new()
-        .text("id", &approval.id)
-        .text("project", &approval.project)
-        .text("status", words::approval_status(approval.status))
-        .with_record("asker", approval.asker.as_ref().map(asker))
-        .text("operation", words::operation(approval.operation))
-        .records("items", approval.items.iter().map(item))
-        .text("arguments", &approval.arguments)
-        .text("reason", &approval.reason)
-        .flag("reason_suspicious", approval.reason_suspicious)
-        .span("requested_duration", approval.requested_duration)
-        .time("created_at", approval.created_at)
-        .time("expires_at", approval.expires_at)
-        .time("settled_at", approval.settled_at)
-        .text("digest", &approval.digest)
-        .text("short_digest", &approval.short_digest)
-        .records("requirements", approval.requirements.iter().map(requirement))
-        .records("votes", approval.votes.iter().map(vote))
-        .text("outcome_reason", &approval.outcome_reason)
-        .texts("lease_ids", &approval.lease_ids)
-        .text("rule_set", &approval.rule_set)
-        .with_record("history", approval.history.map(history))
-        .flag("may_vote", approval.may_vote)
-        .text("may_not_vote_because", &approval.may_not_vote_because)
-        .text("reason_kind", &approval.reason_kind)
-        .text("approved_by", words::approved_by(approval.approved_by))
-        .records("conditions", approval.conditions.iter().map(condition))
-        .text("session_approval_id", &approval.session_approval_id)
-        .text("break_glass_by", &approval.break_glass_by)
-        .text("review_id", &approval.review_id)
-        .flag("stopped", approval.stopped)
-        .number("reminders", approval.reminders)
-        .flag("may_remember", approval.may_remember)
-        .span("session", approval.session)
-        .time("session_until", approval.session_until)
+/// Whether it was approved and nothing came of it, for the secret had moved on.
+fn is_conflict(approval: &Approval) -> bool {
+    approval.applied.is_some_and(|applied| applied.outcome() == Outcome::Conflict)
 }
 
-fn asker(asker: &Asker) -> Record {
-    Record::new()
-        .text("key_id", &asker.key_id)
-        .text("key_name", &asker.key_name)
-        .text("owner", &asker.owner)
-        .text("claimed_client", &asker.claimed_client)
-        .text("transport", &asker.transport)
-        .text("host", &asker.host)
-        .text("os_user", &asker.os_user)
-        .text("address", &asker.address)
-}
+#[cfg(test)]
+mod tests {
+    use vouchsafe_proto::v1::{Applied, Change};
 
-fn item(item: &ApprovalItem) -> Record {
-    Record::new()
-        .text("resource", &item.resource)
-        .number("version", item.version)
-        .text("rule", &item.rule)
-        .span("lease_default", item.lease_default)
-        .span("lease_max", item.lease_max)
-        .number("uses", item.uses)
-        .text("description", &item.description)
-        .flag("follow_rotation", item.follow_rotation)
-        .flag("remember", item.remember)
-}
+    use super::*;
+    use crate::card::tests::{approval, noon};
 
-fn requirement(requirement: &Requirement) -> Record {
-    Record::new()
-        .text("rule", &requirement.rule)
-        .records("factors", requirement.factors.iter().map(factor))
-        .flag("self_approval", requirement.self_approval)
-        .texts("also", &requirement.also)
-        .texts("escalates_to", &requirement.escalates_to)
-        .time("escalates_at", requirement.escalates_at)
-}
+    #[test]
+    fn a_row_tells_what_a_change_would_make_and_that_it_came_to_nothing() {
+        let mut write = approval();
+        write.operation = 4;
+        let change = Change { writes: true, from_version: 3, ..Change::default() };
+        write.change = Some(change.clone());
+        assert_eq!(row(&write).cell("operation", noon()), "write v4");
+        write.change = Some(Change { from_version: 0, ..change });
+        assert_eq!(row(&write).cell("operation", noon()), "create");
+        write.set_status(ProtoStatus::Approved);
+        write.applied = Some(Applied { outcome: Outcome::Conflict.into(), version: 5 });
+        assert_eq!(row(&write).cell("status", noon()), "CONFLICT");
+    }
 
-pub(crate) fn factor(factor: &Factor) -> Record {
-    Record::new()
-        .texts("from", &factor.from)
-        .number("count", factor.count)
-        .number("met", factor.met)
-}
-
-/// "1 of group:oncall, jane", not escaped.
-pub(crate) fn factor_words(factor: &Factor) -> String {
-    format!("{} of {}", factor.count, factor.from.join(", "))
-}
-
-pub(crate) fn condition(outcome: &ConditionOutcome) -> Record {
-    Record::new()
-        .text("condition", &outcome.condition)
-        .text("wanted", &outcome.wanted)
-        .flag("holds", outcome.holds)
-        .text("found", &outcome.found)
-        .text("error", &outcome.error)
-}
-
-fn vote(vote: &Vote) -> Record {
-    Record::new()
-        .text("user", &vote.user)
-        .text("ballot", words::ballot(vote.ballot))
-        .text("reason", &vote.reason)
-        .time("at", vote.at)
-        .text("via", &vote.via)
-        .span("duration", vote.duration)
-        .number("uses", vote.uses)
-        .text("kind", words::grant_kind(vote.kind))
-        .texts("only", &vote.only)
-}
-
-fn history(history: History) -> Record {
-    Record::new().flag("had_before", history.had_before).number("asks_today", history.asks_today)
+    #[test]
+    fn programs_read_all_that_people_see() {
+        let json = serde_json::to_value(record(&card::tests::write())).unwrap();
+        assert_eq!(json["change"]["made"], "password of 32 characters (alphanumeric)");
+        assert_eq!(json["change"]["differences"][0]["what"], "bytes");
+        assert_eq!(json["evidence"]["decisions"][0]["by"], "max");
+        assert_eq!(json["evidence"]["asked_before"], 7);
+        assert!(json["applied"].is_null());
+    }
 }

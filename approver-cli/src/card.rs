@@ -4,7 +4,9 @@
 //! had before their eyes. For the same reason nothing in it depends on the terminal.
 
 mod change;
+mod past;
 mod people;
+mod value;
 
 use std::iter;
 
@@ -14,6 +16,7 @@ use vouchsafe_proto::v1::{
     Approval, ApprovalItem, ApprovalStatus, ApprovedBy, Asker, GrantKind, Vote,
 };
 
+pub(crate) use self::value::made;
 use crate::text::{safe_line, shortened};
 use crate::time::{self, Time};
 use crate::words;
@@ -23,6 +26,9 @@ const ARGUMENTS_CHARS_MAX: usize = 2_000;
 
 /// Where the text behind a label begins, less the indent.
 const LABEL_WIDTH: usize = 12;
+
+/// How wide a card grows where its text can be broken between words.
+const WIDTH: usize = 80;
 
 /// SHA-256, hex, of a rendering.
 pub(crate) fn digest(card: &str) -> String {
@@ -36,25 +42,34 @@ pub(crate) fn card(approval: &Approval, now: Time) -> String {
     card.asker(approval);
     card.line("wants", &wants(approval));
     for item in &approval.items {
-        card.item(item);
+        card.item(item, approval.change.is_some());
+    }
+    if let Some(change) = &approval.change {
+        card.wrapped("change", value::lines(change));
     }
     card.reason(approval);
     card.arguments(approval);
     for requirement in &approval.requirements {
         card.lines("needs", people::needs(requirement, now));
     }
+    card.wrapped("may answer", past::may_answer(approval));
     if approval.status() == ApprovalStatus::Pending {
         card.lines("reminded", people::reminded(approval));
     }
     card.lines("session", people::session(approval, now));
-    if by_agent(approval) {
-        card.line("history", &history(approval));
+    if past::by_agent(approval) {
+        card.wrapped("history", past::history(approval, now));
+    }
+    if let Some(evidence) = &approval.evidence {
+        card.wrapped("decided", past::decisions(evidence, now));
     }
     for vote in &approval.votes {
         card.line("vote", &voted(vote, now));
     }
     card.lines("approved by", people::approved_by(approval));
-    if !approval.outcome_reason.is_empty() {
+    if let Some((label, lines)) = value::applied(approval) {
+        card.lines(label, lines);
+    } else if !approval.outcome_reason.is_empty() {
         card.line("outcome", &safe_line(&approval.outcome_reason));
     }
     for lease in &approval.lease_ids {
@@ -84,6 +99,12 @@ impl Card {
         }
     }
 
+    /// The same, each broken between words where it is too long for a screen.
+    fn wrapped(&mut self, label: &str, lines: impl IntoIterator<Item = String>) {
+        let broken = lines.into_iter().flat_map(|line| wrap(&line));
+        self.lines(label, broken);
+    }
+
     fn heading(&mut self, approval: &Approval, now: Time) {
         let status = words::approval_status(approval.status);
         let when = if approval.status() == ApprovalStatus::Pending {
@@ -100,6 +121,7 @@ impl Card {
         if approval.stopped && approval.status() == ApprovalStatus::Pending {
             self.line("STOPPED", "its clock stands still, and it can only be denied");
         }
+        self.wrapped("MOVED ON", past::moved_on(approval));
     }
 
     fn asker(&mut self, approval: &Approval) {
@@ -128,7 +150,7 @@ impl Card {
         self.line("client", &format!("{client}; {from}"));
     }
 
-    fn item(&mut self, item: &ApprovalItem) {
+    fn item(&mut self, item: &ApprovalItem, changes: bool) {
         let mut text = safe_line(&item.resource);
         if item.version != 0 {
             text.extend(["  version ", &item.version.to_string()]);
@@ -143,7 +165,9 @@ impl Card {
         // A change of the rules gives no lease.
         if !item.rule.is_empty() && !change::is_about_rules(item) {
             let rule = safe_line(&item.rule);
-            self.line("", &format!("  rule \"{rule}\": {}", lease(item)));
+            // Nor does a change of a secret.
+            let lease = if changes { String::new() } else { format!(": {}", lease(item)) };
+            self.line("", &format!("  rule \"{rule}\"{lease}"));
         }
     }
 
@@ -160,7 +184,7 @@ impl Card {
     }
 
     fn reason(&mut self, approval: &Approval) {
-        let by_agent = by_agent(approval);
+        let by_agent = past::by_agent(approval);
         let broken = approval.approved_by() == ApprovedBy::BreakGlass;
         let said = match (approval.reason.as_str(), by_agent) {
             ("", _) if broken => "no agent asked: it is in the review".to_owned(),
@@ -194,6 +218,9 @@ fn wants(approval: &Approval) -> String {
     if change::is_change(approval) {
         return "change the rules".to_owned();
     }
+    if let Some(change) = &approval.change {
+        return value::wants(change);
+    }
     let operation = words::operation(approval.operation);
     let count = match approval.items.len() {
         1 => "this".to_owned(),
@@ -216,26 +243,6 @@ fn lease(item: &ApprovalItem) -> String {
         uses => format!("{uses} uses"),
     };
     format!("lease of {}, {} at most, {uses}", span(item.lease_default), span(item.lease_max))
-}
-
-/// Whether an agent asks; a change of the rules is a person's, or nobody knows whose.
-fn by_agent(approval: &Approval) -> bool {
-    approval.asker.as_ref().is_none_or(|asker| !asker.key_name.is_empty())
-}
-
-fn history(approval: &Approval) -> String {
-    let Some(history) = approval.history else {
-        return "unknown".to_owned();
-    };
-    let before = if history.had_before {
-        "this key had all of this before"
-    } else {
-        "this key never had all of this before"
-    };
-    match history.asks_today {
-        0 | 1 => format!("{before}; its first ask today"),
-        asks => format!("{before}; its {asks} asks today include this one"),
-    }
 }
 
 fn voted(vote: &Vote, now: Time) -> String {
@@ -263,13 +270,35 @@ fn told(at: Option<prost_types::Timestamp>, now: Time) -> Option<String> {
     at.and_then(time::from_proto).map(|at| time::relative(at, now))
 }
 
+/// A line broken between words; what goes on is indented.
+fn wrap(line: &str) -> Vec<String> {
+    let room = WIDTH.saturating_sub(LABEL_WIDTH + 2);
+    let mut lines = Vec::new();
+    let mut current = String::new();
+    for word in line.split(' ') {
+        let fits = current.chars().count() + 1 + word.chars().count() <= room;
+        if !current.trim().is_empty() && !fits {
+            lines.push(std::mem::replace(&mut current, "  ".to_owned()));
+        } else if !current.is_empty() {
+            current.push(' ');
+        }
+        current.push_str(word);
+    }
+    lines.push(current);
+    lines
+}
+
 fn or_unknown(text: &str) -> String {
     if text.is_empty() { "somewhere unknown".to_owned() } else { safe_line(text) }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use vouchsafe_proto::v1::{Factor, History, Operation, Requirement};
+    use vouchsafe_proto::v1::generator::Kind;
+    use vouchsafe_proto::v1::{
+        Change, Difference, Evidence, Factor, Generator, History, Operation, PasswordKind,
+        PastDecision, Requirement,
+    };
 
     use super::*;
 
@@ -319,6 +348,58 @@ pub(crate) mod tests {
         }
     }
 
+    /// The same key would write the same secret anew, and has asked for that before.
+    pub(crate) fn write() -> Approval {
+        let at = |text: &str| text.parse().ok().map(time::to_proto);
+        let differs = |what: &str, before: &str, after: &str| Difference {
+            what: what.to_owned(),
+            before: before.to_owned(),
+            after: after.to_owned(),
+        };
+        let decision = |status: ApprovalStatus, by: &str, when, reason: &str| PastDecision {
+            approval_id: "ap_1".to_owned(),
+            key_name: "ci-bot".to_owned(),
+            operation: Operation::Read.into(),
+            status: status.into(),
+            by: by.to_owned(),
+            at: at(when),
+            reason: reason.to_owned(),
+        };
+        let made = "password of 32 characters (alphanumeric)";
+        Approval {
+            operation: Operation::Write.into(),
+            change: Some(Change {
+                writes: true,
+                from_version: 3,
+                bytes: 32,
+                value_digest: "3f9a1c02d41b9e07aa".to_owned(),
+                generator: Some(Generator { kind: Some(Kind::Password(PasswordKind::default())) }),
+                public_key: String::new(),
+                differences: vec![
+                    differs("bytes", "24", "32"),
+                    differs("made", "given", made),
+                    differs("description", "", "main database"),
+                ],
+            }),
+            evidence: Some(Evidence {
+                asked_before: 7,
+                approved_before: 6,
+                denied_before: 1,
+                last_approved_at: at("2026-11-19T11:00:00Z"),
+                counts_capped: false,
+                decisions: vec![
+                    decision(ApprovalStatus::Denied, "max", "2026-11-21T10:00:00Z", "not today"),
+                    decision(ApprovalStatus::Approved, "its rule", "2026-11-20T11:00:00Z", ""),
+                ],
+                may_answer: vec!["jane@example.com".to_owned(), "max".to_owned()],
+                moved_on: vec![
+                    "production/DATABASE_URL is at version 4 now, and 3 was asked for".to_owned(),
+                ],
+            }),
+            ..approval()
+        }
+    }
+
     pub(crate) fn noon() -> Time {
         "2026-11-21T12:00:00Z".parse().unwrap()
     }
@@ -339,6 +420,46 @@ ap_7k3m0000deadbeef  pending; expires in 58 min; asked 8 s ago
   digest      3f9a-1c02d
 ";
         assert_eq!(card(&approval(), noon()), expected);
+    }
+
+    #[test]
+    fn a_write_is_read_in_one_glance_and_shows_no_value() {
+        let expected = "\
+ap_7k3m0000deadbeef  pending; expires in 58 min; asked 8 s ago
+
+  MOVED ON    production/DATABASE_URL is at version 4 now, and 3 was asked for
+              the change would come to nothing; the agent has to ask anew
+  who         the agent with key claude-desktop, owned by jane@example.com
+  client      claims to be \"Claude 1.2\"; over stdio, claims to run on lap as jane
+  wants       write version 4 of this
+              vouchsafe://secrets/production/DATABASE_URL  version 3  (main database)
+                rule \"Production secrets\"
+  change      version 3 -> 4
+              bytes: 24 -> 32
+              made: given -> password of 32 characters (alphanumeric)
+              description: none -> main database
+              value digest: 3f9a1c02d41b9e07… (keyed; of this ask alone)
+  reason      the agent's words: \"INC-1042: replica lag\"
+  needs       1 of group:oncall, jane@example.com; 0 so far
+  may answer  jane@example.com, max
+  history     asked to write this 7 times before: 6 approved, 1 denied
+              last approved 2 d ago; its 3 asks today include this one
+  decided     2 h ago: read for ci-bot, denied by max: \"not today\"
+              25 h ago: read for ci-bot, approved by its rule
+  digest      3f9a-1c02d
+";
+        assert_eq!(card(&write(), noon()), expected);
+    }
+
+    #[test]
+    fn lines_of_the_past_fit_a_screen() {
+        let mut write = write();
+        let evidence = write.evidence.as_mut().unwrap();
+        evidence.may_answer = (0..50).map(|n| format!("somebody-{n}@example.com")).collect();
+        let shown = card(&write, noon());
+        let past = shown.split("  may answer").nth(1).unwrap();
+        assert!(past.lines().skip(1).all(|line| line.chars().count() <= WIDTH), "{shown}");
+        assert!(shown.contains("and 42 more"), "{shown}");
     }
 
     #[test]

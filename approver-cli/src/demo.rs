@@ -111,6 +111,7 @@ impl Demo<'_> {
             project: self.context.project.clone(),
             reason: "the demo starts anew".to_owned(),
             which: Some(Which::Key(KEY.to_owned())),
+            dry_run: false,
         };
         self.daemon.leases().revoke_leases(revoke).await?;
         Ok(())

@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 use vouchsafe_proto::v1::revoke_leases_request::Which;
 use vouchsafe_proto::v1::{
-    Lease, ListLeasesRequest, ListSessionsRequest, RevokeLeasesRequest, Session, ShowLeaseRequest,
+    ApprovedByUser, Lease, ListLeasesRequest, ListSessionsRequest, RevokeLeasesRequest,
+    RevokeLeasesResponse, Session, ShowLeaseRequest,
 };
 
 use crate::approvals::misplaced;
@@ -11,7 +12,9 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{self, Column};
 use crate::pages;
+use crate::prompt;
 use crate::record::Record;
+use crate::text::safe_line;
 use crate::time::{self, Time};
 use crate::words::{self, LeaseStatus};
 
@@ -60,7 +63,9 @@ enum Verb {
         #[arg(long, value_name = "NAME")]
         key: Option<String>,
     },
-    /// End leases at once, and the sessions behind them; never asks, for it never harms
+    /// End leases at once, and the sessions behind them
+    ///
+    /// It never asks, for it never harms; with --approved-by it asks once.
     Revoke(Revoke),
 }
 
@@ -88,6 +93,12 @@ struct List {
 struct Revoke {
     #[command(flatten)]
     which: WhichLeases,
+    /// With --approved-by: by answers since then: 30m, 1d, or an RFC 3339 time [default: all]
+    #[arg(long, value_name = "WHEN", value_parser = time::moment_arg, requires = "approved_by")]
+    since: Option<Time>,
+    /// With --approved-by: do not ask
+    #[arg(short, long, requires = "approved_by")]
+    yes: bool,
     /// Why, for the log
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -104,6 +115,9 @@ struct WhichLeases {
     /// All leases on resources of this pattern
     #[arg(long, value_name = "PATTERN")]
     resource: Option<String>,
+    /// All leases that this approver's answers gave; asks once, and shows how many
+    #[arg(long, value_name = "USER")]
+    approved_by: Option<String>,
     /// All leases of the project
     #[arg(long)]
     all: bool,
@@ -151,6 +165,10 @@ async fn revoke(revoke: Revoke, context: &Context) -> Result<(), CliError> {
         WhichLeases { id: Some(id), .. } => Which::Id(id),
         WhichLeases { key: Some(key), .. } => Which::Key(key),
         WhichLeases { resource: Some(resource), .. } => Which::Resource(resource),
+        WhichLeases { approved_by: Some(user), .. } => {
+            let since = revoke.since.map(time::to_proto);
+            Which::ApprovedBy(ApprovedByUser { user, since })
+        }
         WhichLeases { all, .. } => Which::All(all),
     };
     let daemon = context.daemon().await?;
@@ -158,7 +176,16 @@ async fn revoke(revoke: Revoke, context: &Context) -> Result<(), CliError> {
         project: context.project.clone(),
         reason: revoke.reason.unwrap_or_default(),
         which: Some(which),
+        dry_run: false,
     };
+    if let Some(Which::ApprovedBy(by)) = &request.which {
+        let dry = RevokeLeasesRequest { dry_run: true, ..request.clone() };
+        let found = daemon.leases().revoke_leases(dry).await?.into_inner();
+        if found.revoked.is_empty() && found.sessions_ended == 0 {
+            return context.out.list(&COLUMNS, &[], "none were active");
+        }
+        prompt::confirm_unless(revoke.yes, &question(&by.user, &found)).await?;
+    }
     let answer = daemon.leases().revoke_leases(request).await?.into_inner();
     let revoked: Vec<Record> = answer.revoked.iter().map(record).collect();
     context.out.list(&COLUMNS, &revoked, "none were active")?;
@@ -168,6 +195,20 @@ async fn revoke(revoke: Revoke, context: &Context) -> Result<(), CliError> {
         count => output::note(&format!("{count} sessions ended with them")),
     }
     Ok(())
+}
+
+/// What is asked before all that somebody's answers gave is taken back.
+fn question(user: &str, found: &RevokeLeasesResponse) -> String {
+    let leases = match found.revoked.len() {
+        1 => "1 lease".to_owned(),
+        count => format!("{count} leases"),
+    };
+    let sessions = match found.sessions_ended {
+        0 => String::new(),
+        1 => " and 1 session".to_owned(),
+        count => format!(" and {count} sessions"),
+    };
+    format!("End {leases}{sessions} that {}'s answers gave?", safe_line(user))
 }
 
 async fn sessions(key: Option<String>, context: &Context) -> Result<(), CliError> {
@@ -243,6 +284,19 @@ mod tests {
         assert_eq!(row(&lease).cell("status", now), "active");
         let lease = Lease { observed: true, ..lease };
         assert_eq!(row(&lease).cell("status", now), "active, OBSERVED");
+    }
+
+    #[test]
+    fn taking_back_what_somebody_gave_asks_with_how_much_that_is() {
+        let found = |leases, sessions_ended| RevokeLeasesResponse {
+            revoked: vec![Lease::default(); leases],
+            sessions_ended,
+        };
+        assert_eq!(question("bob", &found(1, 0)), "End 1 lease that bob's answers gave?");
+        assert_eq!(
+            question("bob", &found(3, 2)),
+            "End 3 leases and 2 sessions that bob's answers gave?"
+        );
     }
 
     #[test]

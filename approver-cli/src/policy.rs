@@ -15,6 +15,7 @@ use vouchsafe_proto::v1::{
 use self::explain::Explain;
 use self::files::{Take, read_files};
 use self::replay::Replay;
+pub(crate) use self::replay::record as replayed;
 use crate::approvals::{factor, factor_words};
 use crate::context::Context;
 use crate::error::CliError;

@@ -196,6 +196,7 @@ impl Person {
             project: String::new(),
             reason: "no longer needed".to_owned(),
             which: Some(which),
+            dry_run: false,
         };
         self.leases().revoke_leases(request).await.map(|answer| answer.into_inner().revoked)
     }

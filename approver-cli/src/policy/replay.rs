@@ -47,14 +47,7 @@ pub(super) async fn run(replay: Replay, context: &Context) -> Result<(), CliErro
     };
     let answer = daemon.policy().replay_policy(request).await?.into_inner();
     if context.out.is_json() {
-        context.out.record(
-            &Record::new()
-                .records("problems", answer.problems.iter().map(problem))
-                .number("asks", answer.asks)
-                .number("same", answer.same)
-                .records("changes", answer.changes.iter().map(change))
-                .flag("cut", answer.cut),
-        )?;
+        context.out.record(&record(&answer))?;
     } else if answer.problems.is_empty() {
         context.out.say(&summary(&answer))?;
         if !answer.changes.is_empty() {
@@ -78,6 +71,16 @@ fn summary(answer: &ReplayPolicyResponse) -> String {
         0 => format!("{asks} asks{cut}: all would be decided as they are now"),
         changed => format!("{asks} asks{cut}: {same} decided as now, {changed} otherwise"),
     }
+}
+
+/// What rules would have changed, as programs read it.
+pub(crate) fn record(answer: &ReplayPolicyResponse) -> Record {
+    Record::new()
+        .records("problems", answer.problems.iter().map(problem))
+        .number("asks", answer.asks)
+        .number("same", answer.same)
+        .records("changes", answer.changes.iter().map(change))
+        .flag("cut", answer.cut)
 }
 
 fn change(change: &ReplayChange) -> Record {

@@ -10,7 +10,7 @@ use vouchsafe_proto::v1::{Approval, ApprovalStatus, ApprovedBy};
 use super::state::{ID_CHARS, Inbox, Link, Mode, Question};
 use crate::text::{safe_line, shortened};
 use crate::time::{self, Time};
-use crate::words::{self, GrantKind};
+use crate::words::GrantKind;
 use crate::{approvals, card};
 
 /// With fewer lines there is room for the list or the detail, not both.
@@ -135,7 +135,7 @@ fn row(approval: &Approval, now: Time) -> Row<'static> {
         shortened(&safe_line(&approval.id), ID_CHARS),
         approvals::standing(approval),
         key,
-        words::operation(approval.operation),
+        approvals::operation(approval),
         resource,
         asked.map(|at| time::relative(at, now)).unwrap_or_default(),
     ]);

@@ -15,6 +15,7 @@ pub mod project;
 pub mod resource;
 pub mod review;
 pub mod secret;
+pub mod stats;
 pub mod stop;
 pub mod text;
 pub mod time;

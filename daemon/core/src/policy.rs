@@ -19,6 +19,8 @@ mod regexp;
 mod rule;
 mod set;
 mod source;
+mod suggest;
+mod write;
 
 pub use self::cases::{CASES_MAX, Case, CaseResult, parse_cases, run_cases};
 pub use self::conditions::Conditions;
@@ -36,6 +38,7 @@ pub use self::set::{
     AnyRule, Explanation, Match, Placed, Refusal, RuleSet, RuleSetDigest, Verdict,
 };
 pub use self::source::{PolicyFile, Problem};
+pub use self::suggest::{Habit, Habits, Offer, suggest};
 
 #[cfg(test)]
 mod tests;

@@ -65,15 +65,17 @@ impl Broker {
         .await
     }
 
-    /// One approval.
+    /// One approval, with what happened before it.
     pub async fn show_approval(&self, user: &User, id: &str) -> Result<ApprovalView, Refused> {
         let (user, id, now) = (user.clone(), id.to_owned(), self.now());
-        self.look("show_approval", move |reader| {
-            live_user(reader, &user)?;
-            let approval = find_covered(reader, &user.reach, &id)?;
-            view(reader, approval, &user, &People::at(now))
-        })
-        .await
+        let view = self
+            .look("show_approval", move |reader| {
+                live_user(reader, &user)?;
+                let approval = find_covered(reader, &user.reach, &id)?;
+                view(reader, approval, &user, &People::at(now))
+            })
+            .await?;
+        Ok(self.with_evidence(view).await)
     }
 
     /// All that is pending, then each change.
@@ -102,6 +104,7 @@ impl ApprovalWatch {
     pub async fn next(&mut self) -> Option<Result<WatchEvent, Refused>> {
         loop {
             if let Some(view) = self.first.next() {
+                let view = self.broker.with_evidence(view).await;
                 return Some(Ok(WatchEvent::Approval(Box::new(view))));
             }
             if !self.told {
@@ -267,5 +270,13 @@ pub(super) fn view(
         | Approval::Expired(_)
         | Approval::Withdrawn(_) => None,
     };
-    Ok(ApprovalView { approval, leases, progress, may_vote, session, session_until })
+    Ok(ApprovalView {
+        approval,
+        leases,
+        progress,
+        may_vote,
+        session,
+        session_until,
+        evidence: None,
+    })
 }

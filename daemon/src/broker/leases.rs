@@ -1,14 +1,16 @@
 //! What people may see of leases, and how they take them back.
 
+use vouchsafe_core::approval::{Approval, Approved, How};
 use vouchsafe_core::audit::Action;
 use vouchsafe_core::caller::User;
-use vouchsafe_core::id::LeaseId;
+use vouchsafe_core::id::{LeaseId, ProjectId, UserId};
 use vouchsafe_core::lease::{Active, Ending, Lease};
 use vouchsafe_core::text::{echo, visible_chars};
+use vouchsafe_core::time::UnixTime;
 
 use super::doors::live_user;
 use super::paging::newest_first;
-use super::sessions::{Sessions, end_sessions};
+use super::sessions::{Sessions, count_sessions, end_sessions};
 use super::setup::{project_named, project_or_default};
 use super::{Broker, Code, LeaseFilter, LeaseStatus, Page, Paged, Refused, Stop, Which, entries};
 use crate::store::{Before, Reader, RowFilter, Tx};
@@ -57,6 +59,24 @@ impl Broker {
         self.look("show_lease", move |reader| {
             live_user(reader, &user)?;
             find_covered(reader, &user, &id)
+        })
+        .await
+    }
+
+    /// The leases that [`Self::revoke_leases`] would end now, and how many sessions with them. Ends
+    /// none.
+    pub async fn leases_to_revoke(
+        &self,
+        user: &User,
+        project: Option<String>,
+        which: Which,
+    ) -> Result<Revoked, Refused> {
+        let (user, now) = (user.clone(), self.now());
+        self.look("leases_to_revoke", move |reader| {
+            live_user(reader, &user)?;
+            let (leases, behind) = meant(reader, &user, project.as_deref(), &which)?;
+            let sessions = behind.map_or(Ok(0), |behind| count_sessions(reader, behind, &now))?;
+            Ok(Revoked { leases: leases.into_iter().map(Lease::Active).collect(), sessions })
         })
         .await
     }
@@ -166,6 +186,12 @@ fn meant<'a>(
     }
     let project = project_or_default(reader, user, project)?;
     let (leases, behind) = match which {
+        Which::ApprovedBy { user, since } => {
+            let user = super::users::find(reader, user)?.id;
+            let since = since.unwrap_or(UnixTime::from_ms(0));
+            let leases = approved_by(reader, project.id, user, since)?;
+            (leases, Sessions::ApprovedBy(project.id, user, since))
+        }
         Which::Key(name) => {
             let key = reader.key_named(project.id, name)?;
             let key = key.ok_or_else(|| super::keys::not_found(name))?.key.id;
@@ -174,7 +200,6 @@ fn meant<'a>(
         Which::Resource(pattern) => {
             (reader.active_leases()?, Sessions::Pattern(project.id, pattern))
         }
-        Which::ApprovedBy { .. } => return Err(Refused::internal().into()),
         Which::Id(_) | Which::All => (reader.active_leases()?, Sessions::Project(project.id)),
     };
     let leases =
@@ -185,6 +210,27 @@ fn meant<'a>(
             }
         });
     Ok((leases.collect(), Some(behind)))
+}
+
+/// The active leases that a person's answers gave: those of the asks they approved, and those given
+/// under the sessions that came of that.
+fn approved_by(
+    reader: &Reader<'_>,
+    project: ProjectId,
+    user: UserId,
+    since: UnixTime,
+) -> Result<Vec<Active>, Stop> {
+    let mut leases = reader.active_leases_approved_by(project, user, since)?;
+    for lease in reader.active_leases_without_votes(project)? {
+        let Some(id) = lease.terms.approval else { continue };
+        if let Some(Approval::Approved(Approved { how: How::Session { approval }, .. })) =
+            reader.approval(id)?
+            && reader.has_approved(user, approval, since)?
+        {
+            leases.push(lease);
+        }
+    }
+    Ok(leases)
 }
 
 fn wanted(filter: &LeaseFilter, lease: &Lease) -> bool {

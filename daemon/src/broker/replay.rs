@@ -105,7 +105,8 @@ impl Broker {
             .look("replay_policy", move |reader| {
                 live_user(reader, &caller)?;
                 let project = project_or_default(reader, &caller, project.as_deref())?;
-                let replayed = replay(reader, &rules, project.id, project.name.as_str(), since)?;
+                let name = project.name.as_str();
+                let replayed = replay(reader, rules.of(name), project.id, name, since)?;
                 Ok((project.name, replayed))
             })
             .await?;
@@ -129,21 +130,16 @@ fn told(entry: Entry, loaded: &Loaded, since: UnixTime, replayed: &Replayed) -> 
         .detail("cut", replayed.cut)
 }
 
-fn replay(
+/// Judges the asks of a project in the log by these rules.
+pub(super) fn replay(
     reader: &Reader<'_>,
-    rules: &Loaded,
+    set: &RuleSet,
     project: ProjectId,
     name: &str,
     since: UnixTime,
 ) -> Result<Replayed, StoreError> {
-    let mut replay = Replay {
-        set: rules.of(name),
-        project,
-        keys: HashMap::new(),
-        asks: 0,
-        same: 0,
-        changes: HashMap::new(),
-    };
+    let mut replay =
+        Replay { set, project, keys: HashMap::new(), asks: 0, same: 0, changes: HashMap::new() };
     let (mut cut, mut failed) = (false, None);
     reader.each_ask(name, since, |at, line| {
         let Ok(told) = serde_json::from_slice::<Told>(line) else { return true };

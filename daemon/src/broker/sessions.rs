@@ -3,10 +3,11 @@
 use vouchsafe_core::approval::{Approval, How, Session};
 use vouchsafe_core::audit::Action;
 use vouchsafe_core::caller::User;
-use vouchsafe_core::id::{ApprovalId, KeyId, ProjectId};
+use vouchsafe_core::id::{ApprovalId, KeyId, ProjectId, UserId};
 use vouchsafe_core::policy::AnyRule;
 use vouchsafe_core::resource::Pattern;
 use vouchsafe_core::text::escape_untrusted;
+use vouchsafe_core::time::{Now, UnixTime};
 
 use super::doors::live_user;
 use super::setup::project_named;
@@ -36,6 +37,8 @@ pub(super) enum Sessions<'a> {
     Approval(ApprovalId),
     /// Those of this project whose rule may have to do with a resource that this matches.
     Pattern(ProjectId, &'a Pattern),
+    /// Those of this project that this person's answers gave, at this time or later.
+    ApprovedBy(ProjectId, UserId, UnixTime),
 }
 
 impl Broker {
@@ -99,6 +102,16 @@ pub(super) fn end_sessions(
     Ok(ended)
 }
 
+/// How many sessions [`end_sessions`] would end.
+pub(super) fn count_sessions(
+    reader: &Reader<'_>,
+    which: Sessions<'_>,
+    now: &Now,
+) -> Result<u32, Stop> {
+    let open = meant(reader, which)?.into_iter().filter(|(session, _)| !session.until.passed(now));
+    Ok(u32::try_from(open.count()).unwrap_or(u32::MAX))
+}
+
 /// The sessions that are meant and that nobody has ended, each with its project's name.
 fn meant(reader: &Reader<'_>, which: Sessions<'_>) -> Result<Vec<(Session, String)>, Stop> {
     match which {
@@ -114,6 +127,15 @@ fn meant(reader: &Reader<'_>, which: Sessions<'_>) -> Result<Vec<(Session, Strin
                 Some(_) | None => None,
             };
             Ok(reader.sessions_open(None, None, Some(given_under.unwrap_or(approval)))?)
+        }
+        Sessions::ApprovedBy(project, user, since) => {
+            let mut meant = Vec::new();
+            for (session, name) in reader.sessions_open(Some(project), None, None)? {
+                if reader.has_approved(user, session.approval, since)? {
+                    meant.push((session, name));
+                }
+            }
+            Ok(meant)
         }
         Sessions::Pattern(project, pattern) => {
             let mut meant = Vec::new();

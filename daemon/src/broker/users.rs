@@ -208,7 +208,8 @@ impl Broker {
     }
 }
 
-fn find(reader: &Reader<'_>, name: &str) -> Result<UserRecord, Stop> {
+/// The user of that name, enabled or not.
+pub(super) fn find(reader: &Reader<'_>, name: &str) -> Result<UserRecord, Stop> {
     match reader.user_named(name)? {
         Some(record) => Ok(record),
         None => Err(Refused::new(

@@ -1,5 +1,6 @@
 //! What commands take and give: the words that the doors speak with the broker.
 
+mod evidence;
 mod policy;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use vouchsafe_core::resource::{Operation, Pattern, Resource};
 use vouchsafe_core::secret::SecretBytes;
 use vouchsafe_core::time::UnixTime;
 
+pub use self::evidence::{Evidence, PastDecision, Stats, Suggestion, Suggestions};
 pub use self::policy::{
     Checked, ExplainAsk, Explained, ExplainedMatch, Reloaded, ReplayChange, Replayed, ShownPolicy,
     Tested,
@@ -195,6 +197,8 @@ pub struct ApprovalView {
     pub session: Option<Duration>,
     /// Where it was approved for a session that nobody has ended: until when.
     pub session_until: Option<UnixTime>,
+    /// What happened before; only where it is shown by itself.
+    pub evidence: Option<Evidence>,
 }
 
 /// Which approvals are wanted; what is not given does not matter.

@@ -4,7 +4,8 @@ use tonic::{Request, Response, Status, async_trait};
 use vouchsafe_proto::v1::approvals_server::Approvals;
 use vouchsafe_proto::v1::{
     Approval, ApprovalEvent, ListApprovalsRequest, ListApprovalsResponse, ShowApprovalRequest,
-    VoteRequest, VoteResponse, WatchApprovalsRequest,
+    ShowStatsRequest, ShowStatsResponse, SuggestRulesRequest, SuggestRulesResponse, VoteRequest,
+    VoteResponse, WatchApprovalsRequest,
 };
 
 use super::streams::Events;
@@ -57,15 +58,21 @@ impl Approvals for Door {
 
     async fn show_stats(
         &self,
-        _request: Request<vouchsafe_proto::v1::ShowStatsRequest>,
-    ) -> Result<Response<vouchsafe_proto::v1::ShowStatsResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        request: Request<ShowStatsRequest>,
+    ) -> Result<Response<ShowStatsResponse>, Status> {
+        let (by, request) = caller(request)?;
+        let (project, since, wanted) = convert::stats_wanted(request)?;
+        let stats = self.broker.show_stats(&by, project, since, wanted).await?;
+        Ok(Response::new(convert::stats(&stats)))
     }
 
     async fn suggest_rules(
         &self,
-        _request: Request<vouchsafe_proto::v1::SuggestRulesRequest>,
-    ) -> Result<Response<vouchsafe_proto::v1::SuggestRulesResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        request: Request<SuggestRulesRequest>,
+    ) -> Result<Response<SuggestRulesResponse>, Status> {
+        let (by, request) = caller(request)?;
+        let (project, since, min) = convert::suggestions_wanted(request)?;
+        let found = self.broker.suggest_rules(&by, project, since, min).await?;
+        Ok(Response::new(convert::suggestions(found)))
     }
 }

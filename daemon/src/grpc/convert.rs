@@ -6,6 +6,7 @@
 mod approvals;
 mod audit;
 mod emergency;
+mod evidence;
 mod keys;
 mod leases;
 mod policy;
@@ -26,6 +27,7 @@ pub(super) use self::audit::{
 pub(super) use self::emergency::{
     broken_glass, glass_command, resumed, review, stop, stop_of, stopped,
 };
+pub(super) use self::evidence::{stats, stats_wanted, suggestions, suggestions_wanted};
 pub(super) use self::keys::{key, key_change, key_with_value, new_key};
 pub(super) use self::leases::{lease, lease_filter, session, which};
 pub(super) use self::policy::{

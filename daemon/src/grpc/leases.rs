@@ -51,7 +51,11 @@ impl Leases for Door {
         let project = convert::optional("project", request.project)?;
         let reason = convert::reason(request.reason)?;
         let which = convert::which(request.which)?;
-        let revoked = self.broker.revoke_leases(&by, project, which, reason).await?;
+        let revoked = if request.dry_run {
+            self.broker.leases_to_revoke(&by, project, which).await?
+        } else {
+            self.broker.revoke_leases(&by, project, which, reason).await?
+        };
         let sessions_ended = revoked.sessions;
         let revoked = revoked.leases.iter().map(convert::lease).collect();
         Ok(Response::new(RevokeLeasesResponse { revoked, sessions_ended }))

@@ -1,7 +1,7 @@
 //! Leases.
 
 use rusqlite::params;
-use vouchsafe_core::id::{ApprovalId, KeyId, LeaseId, SecretId};
+use vouchsafe_core::id::{ApprovalId, KeyId, LeaseId, ProjectId, SecretId, UserId};
 use vouchsafe_core::lease::{Active, Lease};
 use vouchsafe_core::resource::{Operation, Resource};
 use vouchsafe_core::time::{Now, UnixTime};
@@ -73,6 +73,57 @@ impl Reader<'_> {
             |row| json(row, 0),
         )?;
         Ok(leases.into_iter().filter_map(active).collect())
+    }
+
+    /// All active leases of a project that this user's answers gave, at this time or later.
+    pub fn active_leases_approved_by(
+        &self,
+        project: ProjectId,
+        user: UserId,
+        since: UnixTime,
+    ) -> Result<Vec<Active>, StoreError> {
+        let leases = self.query(
+            "-- active_leases_approved_by
+             SELECT l.body FROM leases l JOIN approval_votes v ON v.approval_id = l.approval_id
+             WHERE l.status = 'active' AND l.project_id = $1
+               AND v.user_id = $2 AND v.ballot = 'approve' AND v.at >= $3",
+            params![project.to_string(), user.to_string(), since.ms()],
+            |row| json(row, 0),
+        )?;
+        Ok(leases.into_iter().filter_map(active).collect())
+    }
+
+    /// All active leases of a project whose approval nobody voted on.
+    pub fn active_leases_without_votes(
+        &self,
+        project: ProjectId,
+    ) -> Result<Vec<Active>, StoreError> {
+        let leases = self.query(
+            "-- active_leases_without_votes
+             SELECT l.body FROM leases l
+             WHERE l.status = 'active' AND l.project_id = $1 AND l.approval_id IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM approval_votes v WHERE v.approval_id = l.approval_id)",
+            params![project.to_string()],
+            |row| json(row, 0),
+        )?;
+        Ok(leases.into_iter().filter_map(active).collect())
+    }
+
+    /// Whether this user approved it, at this time or later.
+    pub fn has_approved(
+        &self,
+        user: UserId,
+        approval: ApprovalId,
+        since: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let found = self.query_opt(
+            "-- has_approved
+             SELECT 1 FROM approval_votes
+             WHERE approval_id = $1 AND user_id = $2 AND ballot = 'approve' AND at >= $3",
+            params![approval.to_string(), user.to_string(), since.ms()],
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
     }
 
     /// All active leases on a secret.

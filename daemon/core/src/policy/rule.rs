@@ -259,6 +259,11 @@ impl RuleName {
         Self("Policy changes".to_owned())
     }
 
+    /// What a suggested rule is called where nothing better can be said.
+    pub(super) fn suggested() -> Self {
+        Self("Suggested".to_owned())
+    }
+
     /// The name as it is written.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -7,6 +7,7 @@ mod mistakes;
 mod mistakes_asking;
 mod mistakes_conditions;
 mod properties;
+mod suggested;
 
 use super::*;
 

@@ -9,6 +9,7 @@ use vouchsafe_core::policy::Outcome;
 use vouchsafe_core::text::{self, Reason};
 use vouchsafe_proto::v1;
 
+use super::evidence::evidence;
 use super::secrets::generator_out;
 use super::time::{duration, duration_out, time, time_out};
 use super::{
@@ -116,6 +117,7 @@ pub(in crate::grpc) fn approval(view: &ApprovalView) -> v1::Approval {
         session: view.session.map(duration_out),
         session_until: view.session_until.map(time_out),
         change: ask.change.as_ref().map(|change| change_out(ask, change)),
+        evidence: view.evidence.as_ref().map(evidence),
         ..how(approval)
     }
 }
@@ -207,7 +209,7 @@ fn status(value: i32) -> Taken<Status> {
     }
 }
 
-const fn status_out(status: Status) -> v1::ApprovalStatus {
+pub(super) const fn status_out(status: Status) -> v1::ApprovalStatus {
     match status {
         Status::Pending => v1::ApprovalStatus::Pending,
         Status::Approved => v1::ApprovalStatus::Approved,

@@ -80,6 +80,7 @@ fn item_of(path: &str) -> Item {
 
 fn view(approval: Approval) -> ApprovalView {
     ApprovalView {
+        evidence: None,
         approval,
         leases: vec![LeaseId::from_random([5; 10])],
         progress: vec![],
