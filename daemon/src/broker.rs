@@ -27,6 +27,7 @@ mod policy_change;
 mod policy_diff;
 mod policy_notes;
 mod projects;
+mod redaction;
 mod replay;
 mod reviews;
 mod secrets;

@@ -8,6 +8,7 @@ mod arguments;
 mod calls;
 mod durable;
 mod http;
+mod outlet;
 mod resources;
 mod results;
 mod schemas;
@@ -15,25 +16,23 @@ mod socket;
 mod tools;
 mod wait;
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::request::Parts;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestMethod,
-    CompleteRequestParams, CompleteResult, ErrorCode, GetPromptRequestMethod,
-    GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult, Implementation,
-    ListPromptsRequestMethod, ListPromptsResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, UpdateTaskParams,
+    CallToolRequestParams, CallToolResponse, ConstString, ErrorCode, GetTaskResult, Implementation,
+    ListResourcesResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
 };
 use rmcp::service::RequestContext;
-use rmcp::{ErrorData, RoleServer, ServerHandler};
+use rmcp::{ErrorData, RoleServer};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use vouchsafe_core::caller::{Agent, Claims};
 use vouchsafe_core::text;
 
 pub use self::http::{HttpService, http};
+pub use self::outlet::Outlet;
 pub use self::socket::{bind, serve};
 use self::tools::Tool;
 use crate::broker::{Broker, Code, Kind, Refused};
@@ -48,18 +47,10 @@ const CALLS_MAX: usize = 64;
 /// The JSON-RPC code of a refusal that no standard code is for.
 const REFUSED: ErrorCode = ErrorCode(1004);
 
-const INSTRUCTIONS: &str = "Vouchsafe keeps secrets and hands them out when a person has \
-    vouched for it. list_secrets tells what there is and what each needs; read_secret asks for a \
-    value. Give a reason that says what you need it for: a person reads it and decides by it. \
-    When a result says status `pending`, people have been asked: tell the person you work for \
-    which approval is waiting, then call await_approval with the approval_id, or the same tool \
-    with the same arguments; that asks nobody twice. When it says `denied`, do not ask again. \
-    Values are good under a lease: ask again after it ends, release it when you are done, and \
-    never write a value into files, logs or messages.";
-
-/// MCP, over HTTP for whoever each request proves to be, over the socket for one agent.
+/// MCP, over HTTP for whoever each request proves to be, over the socket for one agent. It serves
+/// nobody by itself: [`Outlet`] does.
 #[derive(Clone, Debug)]
-pub struct Door {
+struct Door {
     broker: Broker,
     metrics: Metrics,
     bound: Option<Bound>,
@@ -112,6 +103,14 @@ impl Door {
         Ok(agent)
     }
 
+    /// Whose request this is, as far as it was let in before: nothing is counted and nothing asked.
+    fn known_agent(&self, context: &RequestContext<RoleServer>) -> Result<Agent, Refused> {
+        match &self.bound {
+            Some(bound) => Ok(bound.agent.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+            None => request_agent(context),
+        }
+    }
+
     /// [`Self::caller`], where there is no result to put a refusal in.
     async fn caller_or_error(
         &self,
@@ -134,45 +133,30 @@ impl Door {
     }
 }
 
-impl ServerHandler for Door {
-    fn get_info(&self) -> ServerConfig {
-        let capabilities =
-            ServerCapabilities::builder().enable_tools().enable_resources().enable_tasks().build();
-        ServerConfig::new(capabilities)
-            .with_server_info(
-                Implementation::new("vouchsafe", env!("CARGO_PKG_VERSION")).with_title("Vouchsafe"),
-            )
-            .with_instructions(INSTRUCTIONS)
+/// What each request comes to. None of it leaves but through [`Outlet`].
+impl Door {
+    async fn ping(&self, context: &RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.caller_or_error(context).await.map(drop)
     }
 
-    async fn ping(&self, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
-        self.caller_or_error(&context).await.map(drop)
-    }
-
-    async fn list_tools(
-        &self,
-        _request: Option<PaginatedRequestParams>,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ListToolsResult, ErrorData> {
-        let agent = self.caller_or_error(&context).await?;
-        let tools = Tool::ALL.into_iter().filter(|tool| tool.check(&agent).is_ok());
-        Ok(ListToolsResult::with_all_items(tools.map(Tool::describe).collect())
-            .with_ttl_ms(0)
-            .with_cache_scope(CacheScope::Private))
+    /// The tools that this key may use.
+    async fn tools(&self, context: &RequestContext<RoleServer>) -> Result<Vec<Tool>, ErrorData> {
+        let agent = self.caller_or_error(context).await?;
+        Ok(Tool::ALL.into_iter().filter(|tool| tool.check(&agent).is_ok()).collect())
     }
 
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
+        context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(tool) = Tool::named(&request.name) else {
-            self.caller_or_error(&context).await?;
+            self.caller_or_error(context).await?;
             return Err(ErrorData::invalid_params("there is no such tool", None));
         };
-        match self.caller(&context).await {
+        match self.caller(context).await {
             Ok(agent) => {
-                self.call(tool, request.arguments.unwrap_or_default(), &agent, &context).await
+                self.call(tool, request.arguments.unwrap_or_default(), &agent, context).await
             }
             Err(refused) => self.refuse(tool, &refused),
         }
@@ -181,9 +165,9 @@ impl ServerHandler for Door {
     async fn list_resources(
         &self,
         request: Option<PaginatedRequestParams>,
-        context: RequestContext<RoleServer>,
+        context: &RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let agent = self.caller_or_error(&context).await?;
+        let agent = self.caller_or_error(context).await?;
         let cursor = request.and_then(|request| request.cursor).unwrap_or_default();
         self.resources(&agent, cursor).await
     }
@@ -191,65 +175,47 @@ impl ServerHandler for Door {
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        context: RequestContext<RoleServer>,
+        context: &RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let agent = self.caller_or_error(&context).await?;
-        self.resource(&agent, request, &context).await
+        let agent = self.caller_or_error(context).await?;
+        self.resource(&agent, request, context).await
     }
 
     async fn get_task(
         &self,
-        request: GetTaskParams,
-        context: RequestContext<RoleServer>,
+        task: &str,
+        context: &RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let agent = self.caller_or_error(&context).await?;
-        self.task(&agent, &request.task_id).await
+        let agent = self.caller_or_error(context).await?;
+        self.task(&agent, task).await
     }
 
     async fn update_task(
         &self,
-        request: UpdateTaskParams,
-        context: RequestContext<RoleServer>,
+        task: &str,
+        context: &RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         // Our tasks ask their client for nothing; whether there is this one is still checked.
-        let agent = self.caller_or_error(&context).await?;
-        self.task_exists(&agent, &request.task_id).await
+        let agent = self.caller_or_error(context).await?;
+        self.task_exists(&agent, task).await
     }
 
     async fn cancel_task(
         &self,
-        request: CancelTaskParams,
-        context: RequestContext<RoleServer>,
+        task: &str,
+        context: &RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let agent = self.caller_or_error(&context).await?;
-        self.withdraw_task(&agent, &request.task_id).await
+        let agent = self.caller_or_error(context).await?;
+        self.withdraw_task(&agent, task).await
     }
 
-    async fn list_prompts(
+    /// What there is none of here: no answer but an error.
+    async fn missing<M: ConstString>(
         &self,
-        _request: Option<PaginatedRequestParams>,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ListPromptsResult, ErrorData> {
-        self.caller_or_error(&context).await?;
-        Err(ErrorData::method_not_found::<ListPromptsRequestMethod>())
-    }
-
-    async fn get_prompt(
-        &self,
-        _request: GetPromptRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<GetPromptResponse, ErrorData> {
-        self.caller_or_error(&context).await?;
-        Err(ErrorData::method_not_found::<GetPromptRequestMethod>())
-    }
-
-    async fn complete(
-        &self,
-        _request: CompleteRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<CompleteResult, ErrorData> {
-        self.caller_or_error(&context).await?;
-        Err(ErrorData::method_not_found::<CompleteRequestMethod>())
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Infallible, ErrorData> {
+        self.caller_or_error(context).await?;
+        Err(ErrorData::method_not_found::<M>())
     }
 }
 

@@ -28,6 +28,7 @@ mod sessions;
 mod sql;
 mod stops;
 mod users;
+mod values;
 mod vault;
 mod writer;
 
@@ -55,6 +56,7 @@ pub use secrets::{Origin, SecretRecord, UnknownOrigin, Upkeep, ValueRecord, Vers
 pub use sql::{Reader, Tx};
 pub use stops::StopView;
 pub use users::TokenHash;
+pub use values::StoredValue;
 
 use pool::Pool;
 use writer::{Message, Pending};

@@ -26,6 +26,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use vouchsafe_core::approval::{Order, ValueDigest};
 use vouchsafe_core::id::{ApprovalId, KekId, ProjectId, SecretId};
 use vouchsafe_core::lease::Grant;
+use vouchsafe_core::redact;
 use vouchsafe_core::resource::SecretPath;
 use vouchsafe_core::secret::SecretBytes;
 use vouchsafe_core::time::UnixTime;
@@ -199,6 +200,17 @@ impl Vault {
     /// Moves a value from one place to another, unseen.
     pub fn moved(&self, from: &Place, to: &Place, sealed: &Sealed) -> Result<Sealed, VaultError> {
         self.seal(to, &self.open_at(from, sealed)?)
+    }
+
+    /// Shows a value to a redactor that is being made, so that it is masked. It goes nowhere else.
+    pub fn teach(
+        &self,
+        redactor: &mut redact::Builder,
+        place: &Place,
+        sealed: &Sealed,
+    ) -> Result<(), VaultError> {
+        redactor.add(&self.open_at(place, sealed)?);
+        Ok(())
     }
 
     /// What people see of a proposed value: the same value has another one in each approval, so

@@ -12,6 +12,7 @@ pub mod key;
 pub mod lease;
 pub mod policy;
 pub mod project;
+pub mod redact;
 pub mod resource;
 pub mod review;
 pub mod secret;

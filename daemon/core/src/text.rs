@@ -14,6 +14,8 @@ pub const REASON_CHARS_MAX: usize = 2_000;
 
 /// How many combining marks in a row are a way of writing; more are a way of hiding.
 const MARKS_MAX: usize = 4;
+/// The most bytes that [`escape_untrusted`] makes of a character: `\u{10ffff}`.
+pub(crate) const ESCAPED_BYTES_MAX: usize = 10;
 
 /// A text that is safe to show.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -102,44 +104,51 @@ impl<'de> Deserialize<'de> for Reason {
 /// nothing to stand on or after the fourth in a row. Some scripts lose a joiner by this; their
 /// text stays readable.
 pub fn escape_untrusted(text: &str) -> Escaped {
-    let mut escaped =
-        Escaped { text: String::with_capacity(text.len()), suspicious: mixes_alphabets(text) };
+    let mut shown = String::with_capacity(text.len());
+    let suspicious = escape_into(&mut shown, text);
+    Escaped { text: shown, suspicious }
+}
+
+/// [`escape_untrusted`] at the end of a text; whether there was something suspicious in it. A
+/// character becomes [`ESCAPED_BYTES_MAX`] bytes at most.
+pub(crate) fn escape_into(shown: &mut String, text: &str) -> bool {
+    let mut suspicious = mixes_alphabets(text);
     // Marks since the last character that something can stand on; none may stand at the start.
     let mut marks = MARKS_MAX;
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match class(c) {
             Class::Plain => {
-                escaped.text.push(c);
+                shown.push(c);
                 marks = 0;
             }
             Class::Mark if marks < MARKS_MAX => {
-                escaped.text.push(c);
+                shown.push(c);
                 marks += 1;
             }
             Class::Selector if marks == 0 => {
-                escaped.text.push(c);
+                shown.push(c);
                 marks = MARKS_MAX;
             }
             Class::Break => {
                 if c == '\r' && chars.peek() == Some(&'\n') {
                     chars.next();
                 }
-                escaped.text.push('⏎');
+                shown.push('⏎');
                 marks = MARKS_MAX;
             }
             Class::Tab => {
-                escaped.text.push_str("\\t");
+                shown.push_str("\\t");
                 marks = MARKS_MAX;
             }
             Class::Mark | Class::Selector | Class::Hidden => {
-                escaped.text.extend(c.escape_unicode());
-                escaped.suspicious = true;
+                shown.extend(c.escape_unicode());
+                suspicious = true;
                 marks = MARKS_MAX;
             }
         }
     }
-    escaped
+    suspicious
 }
 
 /// The same JSON, with `\u` escapes for what [`escape_untrusted`] would write out: whoever reads it

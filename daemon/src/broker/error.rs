@@ -180,6 +180,8 @@ codes! {
     Stopped = "STOPPED", Unavailable;
     /// The disk is full.
     StoreFull = "STORE_FULL", Unavailable;
+    /// The project has more values than an answer can be searched for.
+    TooManyValues = "TOO_MANY_VALUES", Unavailable;
     /// The daemon is stopping.
     ShuttingDown = "SHUTTING_DOWN", Unavailable;
     /// The commit's outcome is not known.

@@ -22,7 +22,7 @@ use vouchsafe_core::caller::{Agent, Claims, Transport};
 use vouchsafe_core::text;
 use zeroize::Zeroizing;
 
-use super::{CALLS_MAX, CLAIM_CHARS_MAX, Door, MESSAGE_BYTES_MAX};
+use super::{CALLS_MAX, CLAIM_CHARS_MAX, Door, MESSAGE_BYTES_MAX, Outlet};
 use crate::broker::{Broker, Code, Refused};
 use crate::tasks::{Peer, Tasks, each_connection};
 use crate::telemetry::Metrics;
@@ -139,7 +139,7 @@ impl Guest {
         let calls = door.bound.as_ref().map(|bound| std::sync::Arc::clone(&bound.calls));
         let transport =
             AsyncRwTransport::new_server(reader, writer).with_max_line_length(MESSAGE_BYTES_MAX);
-        let begun = timeout(FIRST_MESSAGE_TIME_MAX, Box::pin(door.serve(transport)));
+        let begun = timeout(FIRST_MESSAGE_TIME_MAX, Box::pin(Outlet::of(door).serve(transport)));
         let Some(Ok(Ok(running))) = self.stop.run_until_cancelled(begun).await else { return };
         let end = running.cancellation_token();
         let mut speaking = std::pin::pin!(running.waiting());

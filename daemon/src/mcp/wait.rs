@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use rmcp::RoleServer;
-use rmcp::model::ProgressNotificationParam;
 use rmcp::service::RequestContext;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use vouchsafe_core::approval::{Pending, Status};
@@ -11,7 +10,8 @@ use vouchsafe_core::caller::Agent;
 use vouchsafe_core::id::ApprovalId;
 
 use super::Door;
-use super::results::{self, Reply, Step, clock};
+use super::outlet::Waiting;
+use super::results::{self, Reply, Step};
 use crate::broker::Refused;
 
 /// The longest a call is held, whatever is configured: many clients give up after a minute.
@@ -164,13 +164,9 @@ impl Progress {
     }
 
     async fn tell(&mut self, pending: &Pending, context: &RequestContext<RoleServer>) {
-        let Some(token) = context.meta.get_progress_token() else { return };
         self.told += 1;
-        let (id, until) = (pending.ask.id, clock(pending.deadline().wall));
-        let message = ProgressNotificationParam::new(token, f64::from(self.told))
-            .with_message(format!("waiting for approval {id} (expires {until})"));
-        let telling = timeout(PROGRESS_TIME_MAX, context.peer.notify_progress(message));
-        if !matches!(telling.await, Ok(Ok(()))) {
+        let telling = timeout(PROGRESS_TIME_MAX, Waiting::on(pending).tell(self.told, context));
+        if !matches!(telling.await, Ok(true)) {
             tracing::debug!("a message about progress did not get through");
         }
     }
