@@ -156,6 +156,7 @@ struct Inner {
     /// Held while the policy folder is read and what it holds is put in force.
     reloading: tokio::sync::Mutex<()>,
     limits: Limits,
+    keeping: tokio::sync::Mutex<secrets::Keeping>,
     draining: CancellationToken,
     clock_seen: Mutex<Option<Now>>,
     mcp_url: OnceLock<String>,
@@ -188,6 +189,7 @@ impl Broker {
             doors: Doors::default(),
             reloading: tokio::sync::Mutex::new(()),
             limits: Limits::default(),
+            keeping: tokio::sync::Mutex::default(),
             draining: CancellationToken::new(),
             clock_seen: Mutex::new(None),
             mcp_url: OnceLock::new(),

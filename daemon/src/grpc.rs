@@ -33,6 +33,8 @@ use crate::broker::{Broker, Refused};
 
 /// The largest request, in bytes.
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// The largest request about secrets, in bytes: an import has up to 8 MiB of values, and paths.
+const IMPORT_BYTES_MAX: usize = 9 * 1024 * 1024;
 /// Streams that may be open at once, all callers together.
 const STREAMS_MAX: usize = 256;
 

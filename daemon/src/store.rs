@@ -27,6 +27,8 @@ mod secrets;
 mod sessions;
 mod sql;
 mod stops;
+mod tidy;
+mod upkeep;
 mod users;
 mod values;
 mod vault;
@@ -42,7 +44,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 pub use approvals::{Before, RowFilter};
@@ -55,6 +57,8 @@ pub use policy::{AcceptedPolicy, PolicyChange};
 pub use secrets::{Origin, SecretRecord, UnknownOrigin, Upkeep, ValueRecord, VersionRecord};
 pub use sql::{Reader, Tx};
 pub use stops::StopView;
+pub use tidy::Tidied;
+pub use upkeep::{OldProposal, OldValue};
 pub use users::TokenHash;
 pub use values::StoredValue;
 
@@ -186,6 +190,19 @@ impl Store {
             reason = "a method of `Reader<'_>` is not general enough for the compiler"
         )]
         self.read("checkpoint", |reader| reader.audit_head()).await
+    }
+
+    /// One step towards files that hold nothing of what was wiped: gives pages back that are not
+    /// used, as many as fit in a short time, and once there are none, empties the write-ahead log.
+    /// Keeps no other write waiting for long.
+    pub async fn tidy(&self) -> Result<Tidied, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.shared.queue.send(Message::Tidy(answer));
+        match timeout(self.shared.queue_wait, sent).await {
+            Ok(Ok(())) => answered.await.unwrap_or(Err(StoreError::Closed)),
+            Ok(Err(_)) => Err(StoreError::Closed),
+            Err(_) => Err(StoreError::Busy),
+        }
     }
 
     /// How many entries are committed; changes whenever there are more. It says "look again", no

@@ -9,8 +9,8 @@ use vouchsafe_core::secret::SecretBytes;
 use vouchsafe_tests::broker::{ADMIN, TestBroker};
 use vouchsafe_tests::events::within;
 use vouchsafed::broker::{
-    Access, AccessAsk, AwaitOutcome, Code, KeyChange, NewKey, Plea, PutSecret, Release,
-    VoteCommand, WatchEvent,
+    Access, AccessAsk, AwaitOutcome, Code, KeyChange, NewKey, Plea, PutSecret, PutValue, Release,
+    SecretSettings, VoteCommand, WatchEvent,
 };
 
 const FREE: &str = "[[rule]]\nname = \"prod\"\nresource = \"vouchsafe://secrets/prod/*\"\n\
@@ -121,8 +121,8 @@ async fn put(test: &TestBroker, admin: &User) {
     let put = PutSecret {
         project: None,
         path: "prod/A".to_owned(),
-        value: SecretBytes::new(b"x".to_vec()),
-        description: None,
+        value: PutValue::Given(SecretBytes::new(b"x".to_vec())),
+        settings: SecretSettings::default(),
         expected_version: None,
     };
     test.broker.put_secret(admin, put).await.unwrap();

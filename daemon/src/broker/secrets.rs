@@ -1,49 +1,62 @@
 //! Secrets, as operators see them: values go in and never come out.
 
+pub(super) mod dates;
+mod ends;
+mod import;
+mod keep;
+mod make;
+mod put;
+mod settings;
 mod version;
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use vouchsafe_core::approval::Approval;
 use vouchsafe_core::audit::{Action, Entry};
 use vouchsafe_core::caller::User;
-use vouchsafe_core::id::SecretId;
-use vouchsafe_core::resource::{Pattern, Resource, SecretPath};
-use vouchsafe_core::secret::DESCRIPTION_CHARS_MAX;
-use vouchsafe_core::text::escape_untrusted;
+use vouchsafe_core::project::Project;
+use vouchsafe_core::resource::{Resource, SecretPath};
+use vouchsafe_core::time::UnixTime;
 
+pub(super) use self::keep::Keeping;
 pub(super) use self::version::{end_secret, next_version};
 use super::doors::live_user;
 use super::paging::by_name;
-use super::setup::{project_in_use, project_or_default};
+use super::setup::project_or_default;
 use super::{
-    Broker, Code, Page, Paged, PutSecret, Refused, SecretRecord, Stop, VersionRecord, entries,
-    random,
+    Broker, Code, Page, Paged, Refused, SecretFilter, SecretRecord, SecretView, Stop,
+    VersionRecord, entries,
 };
-use crate::store::{Reader, Tx, Upkeep, ValueRecord};
-use crate::vault::{Place, Vault};
-use vouchsafe_core::project::Project;
+use crate::store::Reader;
 
 impl Broker {
     /// Secrets by path.
     pub async fn list_secrets(
         &self,
         user: &User,
-        project: Option<String>,
-        pattern: Option<Pattern>,
+        filter: SecretFilter,
         page: Page,
-    ) -> Result<Paged<SecretRecord>, Refused> {
-        let user = user.clone();
+    ) -> Result<Paged<SecretView>, Refused> {
+        let (user, undelete_for) = (user.clone(), self.inner.settings.undelete_for);
         self.look("list_secrets", move |reader| {
             live_user(reader, &user)?;
-            let project = project_or_default(reader, &user, project.as_deref())?;
+            let project = project_or_default(reader, &user, filter.project.as_deref())?;
             by_name(
                 &page,
-                |after, limit| Ok(reader.secrets_after(project.id, after, limit)?),
-                |secret| secret.path.to_string(),
+                |after, limit| {
+                    Ok(if filter.deleted {
+                        reader.secrets_deleted_after(project.id, after, limit)?
+                    } else {
+                        reader.secrets_after(project.id, after, limit)?
+                    })
+                },
+                |secret| match secret.deleted_at {
+                    None => secret.path.to_string(),
+                    // Several may have been deleted at one path.
+                    Some(_) => format!("{} {}", secret.path, secret.id),
+                },
                 |secret| {
-                    let fits = pattern.as_ref().is_none_or(|p| p.matches(&secret.resource()));
-                    Ok(fits.then_some(secret))
+                    let wanted = is_wanted(&filter, &secret);
+                    wanted.then(|| view(reader, &project, secret, undelete_for)).transpose()
                 },
             )
         })
@@ -56,11 +69,13 @@ impl Broker {
         user: &User,
         project: Option<String>,
         path: &str,
-    ) -> Result<SecretRecord, Refused> {
+    ) -> Result<SecretView, Refused> {
         let (user, path) = (user.clone(), path.to_owned());
+        let undelete_for = self.inner.settings.undelete_for;
         self.look("show_secret", move |reader| {
             live_user(reader, &user)?;
-            Ok(find(reader, &user, project.as_deref(), &path)?.1)
+            let (project, secret) = find(reader, &user, project.as_deref(), &path)?;
+            view(reader, &project, secret, undelete_for)
         })
         .await
     }
@@ -81,115 +96,40 @@ impl Broker {
         .await
     }
 
-    /// Makes a secret, or a new version of it: then leases on the version before release nothing,
-    /// unless their rule follows rotations.
-    pub async fn put_secret(&self, user: &User, put: PutSecret) -> Result<SecretRecord, Refused> {
-        let subject = about(Action::SECRET_PUT, user, &put.path);
-        let id = SecretId::from_random(random()?);
-        let vault = Arc::clone(&self.inner.vault);
-        let user = user.clone();
-        self.run("put_secret", subject, move |tx| {
-            live_user(tx, &user)?;
-            store_value(tx, &vault, &user, &put, id)
-        })
-        .await
-    }
-
-    /// Deletes a secret: its leases end, and asks for it expire.
-    pub async fn delete_secret(
-        &self,
-        user: &User,
-        project: Option<String>,
-        path: &str,
-        reason: String,
-    ) -> Result<u32, Refused> {
-        let subject = about(Action::SECRET_DELETED, user, path);
-        let (user, path) = (user.clone(), path.to_owned());
-        let (revoked, ended) = self
-            .run("delete_secret", subject, move |tx| {
-                live_user(tx, &user)?;
-                delete(tx, &user, project.as_deref(), &path, &reason)
-            })
-            .await?;
-        for approval in ended {
-            self.settled(&approval);
-        }
-        Ok(revoked)
+    /// Shows a secret to whoever has just changed it.
+    async fn secret_view(&self, saved: (Project, SecretRecord)) -> Result<SecretView, Refused> {
+        let undelete_for = self.inner.settings.undelete_for;
+        let (project, secret) = saved;
+        self.look("secret_view", move |reader| view(reader, &project, secret, undelete_for)).await
     }
 }
 
-fn store_value(
-    tx: &mut Tx<'_>,
-    vault: &Vault,
-    user: &User,
-    put: &PutSecret,
-    id: SecretId,
-) -> Result<SecretRecord, Stop> {
-    let project = project_in_use(tx, user, put.project.as_deref())?;
-    let path = parse_path(&put.path)?;
-    check_description(put.description.as_deref())?;
-    let now = tx.now().wall;
-    let found = tx.secret_at(project.id, &path)?;
-    check_version(found.as_ref(), put.expected_version, &path)?;
-    let is_new = found.is_none();
-    let mut secret = found.unwrap_or_else(|| SecretRecord {
-        id,
-        project: project.id,
-        path,
-        description: String::new(),
-        version: 0,
-        created_at: now,
-        updated_at: now,
-        updated_by: String::new(),
-        deleted_at: None,
-        purged_at: None,
-        upkeep: Upkeep::default(),
-        value: ValueRecord::default(),
-    });
-    let value = ValueRecord {
-        bytes: u64::try_from(put.value.len()).unwrap_or(u64::MAX),
-        ..ValueRecord::default()
+fn is_wanted(filter: &SecretFilter, secret: &SecretRecord) -> bool {
+    let has = |(name, value): (&String, &String)| {
+        let mut labels = secret.upkeep.labels.iter();
+        labels.any(|(is, has)| is == name && (value.is_empty() || has == value))
     };
-    next_version(&mut secret, value, &user.name, now);
-    if let Some(description) = &put.description {
-        secret.description = escape_untrusted(description).text;
-    }
-    let place = Place::secret(secret.project, secret.id, secret.version);
-    let sealed = vault.seal(&place, &put.value).map_err(|_| Refused::internal())?;
-    if is_new {
-        tx.insert_secret(&secret)?;
-    } else {
-        tx.save_secret(&secret)?;
-    }
-    tx.insert_secret_version(&secret, sealed.as_bytes())?;
-    let entry = entries::by_user(Action::SECRET_PUT, user)
-        .project(project.name.as_str())
-        .resource(&secret.resource())
-        .detail("version", secret.version)
-        .detail("bytes", put.value.len());
-    tx.append(&entry)?;
-    Ok(secret)
+    filter.pattern.as_ref().is_none_or(|pattern| pattern.matches(&secret.resource()))
+        && filter.labels.iter().all(has)
 }
 
-fn delete(
-    tx: &mut Tx<'_>,
-    user: &User,
-    project: Option<&str>,
-    path: &str,
-    reason: &str,
-) -> Result<(u32, Vec<Approval>), Stop> {
-    let (project, mut secret) = find(tx, user, project, path)?;
-    let entry = entries::by_user(Action::SECRET_DELETED, user).project(project.name.as_str());
-    tx.append(
-        &entry
-            .resource(&secret.resource())
-            .detail("version", secret.version)
-            .detail("reason", escape_untrusted(reason).text),
-    )?;
-    let entry = entries::by_user(Action::LEASE_REVOKED, user);
-    end_secret(tx, &mut secret, &user.name, &entry)
+/// A secret with the names of what it belongs to.
+fn view(
+    reader: &Reader<'_>,
+    project: &Project,
+    secret: SecretRecord,
+    undelete_for: Duration,
+) -> Result<SecretView, Stop> {
+    let owner = secret.upkeep.owner.map(|owner| reader.user(owner)).transpose()?.flatten();
+    Ok(SecretView {
+        project: project.name.to_string(),
+        owner: owner.map(|owner| owner.name.to_string()),
+        purge_at: secret.deleted_at.map(|deleted| purge_at(deleted, undelete_for)),
+        secret,
+    })
 }
 
+/// The live secret at that path.
 fn find(
     reader: &Reader<'_>,
     user: &User,
@@ -197,11 +137,14 @@ fn find(
     path: &str,
 ) -> Result<(Project, SecretRecord), Stop> {
     let project = project_or_default(reader, user, project)?;
+    let secret = find_in(reader, &project, path)?;
+    Ok((project, secret))
+}
+
+/// The live secret at that path of a project.
+fn find_in(reader: &Reader<'_>, project: &Project, path: &str) -> Result<SecretRecord, Stop> {
     let path = parse_path(path)?;
-    match reader.secret_at(project.id, &path)? {
-        Some(secret) => Ok((project, secret)),
-        None => Err(not_found(&path).into()),
-    }
+    Ok(reader.secret_at(project.id, &path)?.ok_or_else(|| not_found(&path))?)
 }
 
 /// A path, or the whole URI of a secret.
@@ -224,17 +167,6 @@ fn about(action: Action, user: &User, path: &str) -> Entry {
         Ok(path) => entry.resource(&Resource::Secret(path)),
         Err(_) => entry,
     }
-}
-
-fn check_description(description: Option<&str>) -> Result<(), Refused> {
-    let length = description.map_or(0, |text| text.chars().count());
-    if length <= DESCRIPTION_CHARS_MAX {
-        return Ok(());
-    }
-    Err(Refused::invalid(
-        format!("the description has {length} characters, and {DESCRIPTION_CHARS_MAX} is the most"),
-        "Say it more briefly.",
-    ))
 }
 
 fn check_version(
@@ -264,4 +196,19 @@ fn not_found(path: &SecretPath) -> Refused {
         format!("there is no secret {path}"),
         "`vouchsafe secrets list` shows which there are.",
     )
+}
+
+fn not_generated(path: &SecretPath) -> Refused {
+    Refused::new(
+        Code::NotGenerated,
+        format!(
+            "the value of {path} was given by somebody, so that nothing says how to make another"
+        ),
+        format!("Make one with `vouchsafe secrets generate {path}`, or put one."),
+    )
+}
+
+/// Until when a secret that was deleted then can be undeleted.
+fn purge_at(deleted: UnixTime, undelete_for: Duration) -> UnixTime {
+    deleted.plus(undelete_for)
 }

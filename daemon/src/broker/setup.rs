@@ -8,8 +8,8 @@ use vouchsafe_core::text::echo;
 use vouchsafe_core::token::{Token, TokenKind};
 
 use super::{Broker, Code, Refused, SecretRecord, Stop, entries, random};
-use crate::store::{Reader, TokenHash, Upkeep, ValueRecord};
-use crate::vault::Place;
+use crate::store::{Reader, TokenHash, Tx};
+use crate::vault::{Place, Vault};
 use vouchsafe_core::project::{DEFAULT_PROJECT, Project};
 
 /// What a new home begins with.
@@ -70,30 +70,8 @@ impl Broker {
             let entry = entries::by_system(Action::USER_CREATED).project(project.name.as_str());
             let roles: Vec<_> = user.roles.iter().map(Role::as_str).collect();
             tx.append(&entry.detail("user", user.name.as_str()).detail("roles", roles))?;
-            for ((path, description, value), id) in setup.secrets.iter().zip(&secret_ids) {
-                let secret = SecretRecord {
-                    id: *id,
-                    project: project.id,
-                    path: path.parse().map_err(invalid)?,
-                    description: description.clone(),
-                    version: 1,
-                    created_at: now,
-                    updated_at: now,
-                    updated_by: user.name.to_string(),
-                    deleted_at: None,
-                    purged_at: None,
-                    upkeep: Upkeep::default(),
-                    value: ValueRecord {
-                        bytes: u64::try_from(value.len()).unwrap_or(u64::MAX),
-                        ..ValueRecord::default()
-                    },
-                };
-                let place = Place::secret(secret.project, secret.id, secret.version);
-                let sealed = vault.seal(&place, value).map_err(|_| Refused::internal())?;
-                tx.insert_secret(&secret)?;
-                tx.insert_secret_version(&secret, sealed.as_bytes())?;
-                let entry = entries::by_system(Action::SECRET_PUT).project(project.name.as_str());
-                tx.append(&entry.resource(&secret.resource()).detail("version", 1))?;
+            for (first, id) in setup.secrets.iter().zip(&secret_ids) {
+                first_secret(tx, &vault, &project, &user, first, *id)?;
             }
             Ok(())
         })
@@ -107,6 +85,30 @@ impl Broker {
             mac: self.inner.vault.token_mac(token.id(), token.secret().as_bytes()).to_vec(),
         }
     }
+}
+
+/// One of the secrets that a home begins with: path, description, value.
+fn first_secret(
+    tx: &mut Tx<'_>,
+    vault: &Vault,
+    project: &Project,
+    user: &UserRecord,
+    (path, description, value): &(String, String, SecretBytes),
+    id: SecretId,
+) -> Result<(), Stop> {
+    let path = path.parse().map_err(invalid)?;
+    let mut secret = SecretRecord::new(id, project.id, path, tx.now().wall);
+    secret.version = 1;
+    secret.description.clone_from(description);
+    secret.updated_by = user.name.to_string();
+    secret.value.bytes = u64::try_from(value.len()).unwrap_or(u64::MAX);
+    let place = Place::secret(secret.project, secret.id, secret.version);
+    let sealed = vault.seal(&place, value).map_err(|_| Refused::internal())?;
+    tx.insert_secret(&secret)?;
+    tx.insert_secret_version(&secret, sealed.as_bytes())?;
+    let entry = entries::by_system(Action::SECRET_PUT).project(project.name.as_str());
+    tx.append(&entry.resource(&secret.resource()).detail("version", 1))?;
+    Ok(())
 }
 
 /// A credential that nobody has yet.

@@ -8,6 +8,7 @@ use vouchsafe_core::caller::User;
 
 use super::doors::live_user;
 use super::policy_notes::PolicyNotes;
+use super::secrets::dates;
 use super::{
     Broker, CheckView, Code, Refused, StatusView, audit, cause, emergency, entries, reviews,
 };
@@ -18,7 +19,8 @@ impl Broker {
     pub async fn status(&self, user: &User) -> Result<StatusView, Refused> {
         let caller = user.clone();
         let policy = Arc::clone(&self.inner.policy);
-        let (pending, leases, secrets, head, notes, stops, reviews) = self
+        let now = self.now().wall;
+        let (pending, leases, secrets, head, notes, stops, reviews, dated) = self
             .look("status", move |reader| {
                 live_user(reader, &caller)?;
                 let stops = emergency::stops_for(reader, &caller)?;
@@ -30,6 +32,7 @@ impl Broker {
                     PolicyNotes::read(reader, &policy)?,
                     stops.iter().map(emergency::sentence).collect::<Vec<_>>(),
                     reviews::open_for(reader, &caller)?,
+                    dates::warning(reader, &caller, now)?,
                 ))
             })
             .await?;
@@ -39,6 +42,7 @@ impl Broker {
         warnings.extend(
             reviews::warning(&reviews).map(|waits| format!("{waits}: `vouchsafe reviews`.")),
         );
+        warnings.extend(dated);
         Ok(StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.inner.started_at,
@@ -66,14 +70,16 @@ impl Broker {
         let caller = user.clone();
         let key = self.inner.vault.signer().verifier_key().clone();
         let policy = Arc::clone(&self.inner.policy);
-        let (log, checkpoints, head, notes, reviews) = self
+        let now = self.now().wall;
+        let (log, checkpoints, head, notes, reviews, past) = self
             .look("run_checks", move |reader| {
                 live_user(reader, &caller)?;
                 let log = reader.audit_verify(&key)?;
                 let checkpoints = reader.audit_checkpoints_verify(&key)?;
                 let notes = PolicyNotes::read(reader, &policy)?;
                 let reviews = reviews::open_for(reader, &caller)?;
-                Ok((log, checkpoints, reader.audit_head()?, notes, reviews))
+                let past = dates::past(reader, &caller, now)?;
+                Ok((log, checkpoints, reader.audit_head()?, notes, reviews, past))
             })
             .await?;
         let keep = "Keep the database for study and restore a backup.";
@@ -107,7 +113,15 @@ impl Broker {
             None => fine("reviews", "no broken glass waits for one".to_owned()),
             Some(waits) => fault("reviews", waits, "Look at it: `vouchsafe reviews`."),
         };
-        let mut checks = vec![log, checkpoints, head, policy, reviews];
+        let secrets = match past {
+            None => fine("secrets", "none is past its date".to_owned()),
+            Some(past) => fault(
+                "secrets",
+                past,
+                "Put or rotate it, then give it another date: `vouchsafe secrets update`.",
+            ),
+        };
+        let mut checks = vec![log, checkpoints, head, policy, reviews, secrets];
         checks.extend(notes.checks());
         Ok(checks)
     }

@@ -29,8 +29,9 @@ struct Swept {
 }
 
 impl Broker {
-    /// One step of the sweep: ends what is due, reminds people of what waits, and writes what the doors noted. May be run at any
-    /// time and any number of times. Answers whether there is more to do at once.
+    /// One step of the sweep: ends what is due, reminds people of what waits, keeps secrets up, and
+    /// writes what the doors noted. May be run at any time and any number of times. Answers whether
+    /// there is more to do at once.
     pub async fn sweep(&self) -> Result<bool, Refused> {
         self.write_notes(false).await?;
         self.wake_expired().await?;
@@ -43,9 +44,13 @@ impl Broker {
                 Ok(!approvals.is_empty() || !leases.is_empty())
             })
             .await?;
-        if !due {
-            return Ok(false);
-        }
+        let ended = if due { self.sweep_due().await? } else { false };
+        // Last, for making a value may take its time.
+        Ok(self.keep_secrets().await? || ended)
+    }
+
+    /// Ends and tells what is due; whether there may be more of it.
+    async fn sweep_due(&self) -> Result<bool, Refused> {
         let subject = entries::by_system(Action::APPROVAL_EXPIRED);
         let swept = self.run_essential("sweep", subject, sweep).await?;
         for approval in &swept.ended {

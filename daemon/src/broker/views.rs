@@ -2,6 +2,7 @@
 
 mod evidence;
 mod policy;
+mod secrets;
 
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ pub use self::evidence::{Evidence, PastDecision, Stats, Suggestion, Suggestions}
 pub use self::policy::{
     Checked, ExplainAsk, Explained, ExplainedMatch, Reloaded, ReplayChange, Replayed, ShownPolicy,
     Tested,
+};
+pub use self::secrets::{
+    DeletedSecret, GenerateSecret, ImportItem, ImportedSecret, PutSecret, PutValue, SecretFilter,
+    SecretSettings, SecretView,
 };
 pub use crate::store::{
     Origin, SecretRecord, StopView, StoredEntry, Upkeep, ValueRecord, VersionRecord,
@@ -282,21 +287,6 @@ pub enum Which {
     },
     /// All.
     All,
-}
-
-/// A new secret, or a new version of one.
-#[derive(Debug)]
-pub struct PutSecret {
-    /// In this project; none: the default one.
-    pub project: Option<String>,
-    /// At this path.
-    pub path: String,
-    /// With this value.
-    pub value: SecretBytes,
-    /// What it is; none: as it was.
-    pub description: Option<String>,
-    /// Only if it is at this version; 0: only if there is none.
-    pub expected_version: Option<u64>,
 }
 
 /// A key, what it belongs to, and what it has used.

@@ -35,7 +35,10 @@ pub(super) use self::policy::{
     tested,
 };
 pub(super) use self::projects::{archived, monthly, project};
-pub(super) use self::secrets::{put_secret, secret, secret_path, secret_pattern, secret_version};
+pub(super) use self::secrets::{
+    deleted_secret, generate_secret, import_items, imported, put_secret, secret, secret_filter,
+    secret_path, secret_settings, secret_version,
+};
 pub(super) use self::status::{check_result, status, who_am_i};
 pub(super) use self::users::{UserChange, roles, user, user_change, user_with_token};
 use crate::broker::{Page, Refused};
@@ -58,7 +61,7 @@ pub(super) fn page(request: Option<v1::PageRequest>) -> Taken<Page> {
         let message = format!("page.size is {size}, and a page has {PAGE_SIZE_MAX} at most");
         return Err(Refused::invalid(message, "Ask for less, then for the next page."));
     }
-    Ok(Page { size, token: at_most("page.token", token, NAME_BYTES_MAX)? })
+    Ok(Page { size, token: at_most("page.token", token, RESOURCE_BYTES_MAX)? })
 }
 
 /// A name that has to be there; what names look like is the core's to say.

@@ -18,7 +18,7 @@ use vouchsafe_proto::v1::{self, FILE_DESCRIPTOR_SET};
 use super::gate::GateLayer;
 use super::io::Io;
 use super::listen::{Listener, Socket};
-use super::{Door, REQUEST_BYTES_MAX};
+use super::{Door, IMPORT_BYTES_MAX, REQUEST_BYTES_MAX};
 use crate::broker::Broker;
 
 /// Connections of one listener at once; the next one waits for its turn.
@@ -93,8 +93,10 @@ fn router(
     let door = Arc::new(Door::new(broker));
     macro_rules! service {
         ($module:ident :: $server:ident) => {
-            v1::$module::$server::from_arc(Arc::clone(&door))
-                .max_decoding_message_size(REQUEST_BYTES_MAX)
+            service!($module::$server, REQUEST_BYTES_MAX)
+        };
+        ($module:ident :: $server:ident, $bytes_max:expr) => {
+            v1::$module::$server::from_arc(Arc::clone(&door)).max_decoding_message_size($bytes_max)
         };
     }
     let router = limits(server)
@@ -108,7 +110,7 @@ fn router(
         .add_service(service!(leases_server::LeasesServer))
         .add_service(service!(policy_server::PolicyServer))
         .add_service(service!(projects_server::ProjectsServer))
-        .add_service(service!(secrets_server::SecretsServer))
+        .add_service(service!(secrets_server::SecretsServer, IMPORT_BYTES_MAX))
         .add_service(service!(status_server::StatusServer))
         .add_service(service!(users_server::UsersServer));
     Ok((router, stop))

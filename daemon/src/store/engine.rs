@@ -31,6 +31,8 @@ use super::{Limits, Observe, Shared, Store};
 pub(super) const CLOCK_BEHIND_MAX: Duration = Duration::from_mins(1);
 /// The first `SQLite` without the fault that could lose a transaction in WAL mode.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
+/// How long the writer waits for another process that has the database locked.
+pub(super) const WRITER_PATIENCE: Duration = Duration::from_secs(5);
 /// Up to this size, in bytes, every page is checked when a database is opened.
 const QUICK_CHECK_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const STATEMENTS_CACHED: usize = 256;
@@ -214,10 +216,9 @@ fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let failed = |source| damaged_or("opening the database", source);
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection
-        .execute_batch(
-            "PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;",
-        )
+        .execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")
         .map_err(failed)?;
+    connection.busy_timeout(WRITER_PATIENCE).map_err(failed)?;
     Ok(connection)
 }
 

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::error::OpenError;
+use super::tidy::{prepare, rebuild};
 
 /// What marks a `SQLite` file as ours: `VCHS`.
 pub(super) const APPLICATION_ID: i64 = 0x5643_4853;
@@ -18,7 +19,10 @@ const MIGRATIONS: &[&str] = &[
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let (found, known) = versions(connection)?;
     if found == known {
-        return Ok(());
+        return rebuild(connection);
+    }
+    if found == 0 {
+        prepare(connection)?;
     }
     let failed = |source| OpenError::Sqlite { action: "bringing the schema up to date", source };
     // To change a table is to make it anew, and dropping the old one deletes its rows as far as
@@ -34,7 +38,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     transaction.pragma_update(None, "user_version", known).map_err(failed)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
     transaction.commit().map_err(failed)?;
-    connection.execute_batch("PRAGMA foreign_keys = ON").map_err(failed)
+    connection.execute_batch("PRAGMA foreign_keys = ON").map_err(failed)?;
+    rebuild(connection)
 }
 
 /// Refuses a database whose schema is not the one this version works with, and changes nothing.

@@ -146,6 +146,24 @@ impl FromStr for Origin {
 pub struct UnknownOrigin;
 
 impl SecretRecord {
+    /// A secret before its first version.
+    pub fn new(id: SecretId, project: ProjectId, path: SecretPath, now: UnixTime) -> Self {
+        Self {
+            id,
+            project,
+            path,
+            description: String::new(),
+            version: 0,
+            created_at: now,
+            updated_at: now,
+            updated_by: String::new(),
+            deleted_at: None,
+            purged_at: None,
+            upkeep: Upkeep::default(),
+            value: ValueRecord::default(),
+        }
+    }
+
     /// The resource it is asked for as.
     pub fn resource(&self) -> Resource {
         Resource::Secret(self.path.clone())
@@ -205,17 +223,24 @@ impl Reader<'_> {
              FROM secret_versions
              WHERE secret_id = $1 ORDER BY version DESC LIMIT 1000",
             params![secret.id.to_string()],
-            |row| {
-                let version = count(row, 0)?;
-                Ok(VersionRecord {
-                    version,
-                    created_at: time(row, 1)?,
-                    created_by: row.get(2)?,
-                    current: version == secret.version,
-                    value: value(row, 3)?,
-                    wiped: count(row, 8)? == 0,
-                })
-            },
+            |row| version(row, secret.version),
+        )
+    }
+
+    /// One version of a secret.
+    pub fn secret_version(
+        &self,
+        secret: &SecretRecord,
+        wanted: u64,
+    ) -> Result<Option<VersionRecord>, StoreError> {
+        self.query_opt(
+            "-- secret_version
+             SELECT version, created_at, created_by, bytes, origin, generator, public_key,
+                    approval_id, LENGTH(sealed)
+             FROM secret_versions
+             WHERE secret_id = $1 AND version = $2",
+            params![secret.id.to_string(), integer(wanted)],
+            |row| version(row, secret.version),
         )
     }
 
@@ -321,7 +346,7 @@ impl Tx<'_> {
 }
 
 /// A row of the view `secrets_now`, whose columns are in this order.
-fn secret(row: &Row<'_>) -> rusqlite::Result<SecretRecord> {
+pub(super) fn secret(row: &Row<'_>) -> rusqlite::Result<SecretRecord> {
     Ok(SecretRecord {
         id: parsed(row, 0)?,
         project: parsed(row, 1)?,
@@ -342,6 +367,19 @@ fn secret(row: &Row<'_>) -> rusqlite::Result<SecretRecord> {
             rotate_at: time_opt(row, 15)?,
         },
         value: value(row, 16)?,
+    })
+}
+
+/// A version of a secret whose current one is `current`.
+fn version(row: &Row<'_>, current: u64) -> rusqlite::Result<VersionRecord> {
+    let version = count(row, 0)?;
+    Ok(VersionRecord {
+        version,
+        created_at: time(row, 1)?,
+        created_by: row.get(2)?,
+        current: version == current,
+        value: value(row, 3)?,
+        wiped: count(row, 8)? == 0,
     })
 }
 

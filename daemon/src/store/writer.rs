@@ -18,12 +18,15 @@ use super::engine::CLOCK_BEHIND_MAX;
 use super::error::{Class, StoreError, WriteError};
 use super::log::Log;
 use super::sql::{Reader, Tx};
+use super::tidy::{Tidied, tidy};
 use super::{Observe, WriteOutcome};
 
 /// What the writer is sent.
 pub(super) enum Message {
     /// To be written.
     Write(Box<dyn Op>),
+    /// To give room back that is not used.
+    Tidy(oneshot::Sender<Result<Tidied, StoreError>>),
     /// To end, after what came before.
     Close,
 }
@@ -160,10 +163,15 @@ impl Writer {
         let mut open = true;
         while open && let Some(first) = queue.blocking_recv() {
             let mut batch = Batch::new();
+            let mut tidy = None;
             let mut next = Some(first);
             while let Some(message) = next {
                 match message {
                     Message::Write(op) => batch.push(op),
+                    Message::Tidy(answer) => {
+                        tidy = Some(answer);
+                        break;
+                    }
                     Message::Close => {
                         open = false;
                         break;
@@ -172,6 +180,9 @@ impl Writer {
                 next = if batch.len() < self.batch { queue.try_recv().ok() } else { None };
             }
             open &= self.work(batch);
+            if let Some(answer) = tidy.filter(|_| open) {
+                open = self.tidy(answer);
+            }
         }
         queue.close();
         while let Some(message) = queue.blocking_recv() {
@@ -199,6 +210,22 @@ impl Writer {
             Err(Failure::Full) => self.work_when_full(batch),
             Err(failure) => self.fail(batch, failure),
         }
+    }
+
+    /// Between two batches, so that no transaction is open.
+    fn tidy(&self, answer: oneshot::Sender<Result<Tidied, StoreError>>) -> bool {
+        let tidied = tidy(&self.connection);
+        let failed = match &tidied {
+            Err(error) if error.class() == Class::Fatal => Some(described(error)),
+            Ok(_) | Err(_) => None,
+        };
+        // Who asked may have gone; it asks again.
+        drop(answer.send(tidied));
+        let fatal = failed.is_some();
+        if let Some(reason) = failed {
+            self.stop(reason);
+        }
+        !fatal
     }
 
     /// In need of space, what is not essential is answered at once.
@@ -245,11 +272,15 @@ impl Writer {
         };
         let fatal = reason.is_some();
         if let Some(reason) = reason {
-            tracing::error!(%reason, "the database failed: no more writes until the daemon restarts");
-            self.signals.fatal.send_replace(Some(reason));
+            self.stop(reason);
         }
         self.answer(batch, &Err(answer));
         !fatal
+    }
+
+    fn stop(&self, reason: String) {
+        tracing::error!(%reason, "the database failed: no more writes until the daemon restarts");
+        self.signals.fatal.send_replace(Some(reason));
     }
 
     /// Runs every operation in a savepoint of its own and commits them together.

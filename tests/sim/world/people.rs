@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use vouchsafe_core::approval::Ballot;
 use vouchsafe_core::secret::SecretBytes;
-use vouchsafed::broker::{Code, PutSecret, VoteCommand, Which};
+use vouchsafed::broker::{Code, PutSecret, PutValue, SecretSettings, VoteCommand, Which};
 
 use super::{PEOPLE, SECRETS, World, narrow, stand};
 use crate::model::{Approval, End, Item, Lease, Narrowing, Secret, Stand, Tally, policies, toml};
@@ -228,13 +228,13 @@ impl World {
         let put = PutSecret {
             project: None,
             path: path.to_owned(),
-            value: SecretBytes::value(value).unwrap(),
-            description: None,
+            value: PutValue::Given(SecretBytes::value(value).unwrap()),
+            settings: SecretSettings::default(),
             expected_version: None,
         };
         let admin = self.admin().await;
         let record = self.test.broker.put_secret(&admin, put).await.unwrap();
-        self.same("version", &record.version, &version);
+        self.same("version", &record.secret.version, &version);
     }
 
     pub(super) async fn delete(&mut self) {

@@ -1,16 +1,18 @@
 //! Secrets, as operators see them.
 
+mod commands;
+
 use vouchsafe_core::resource::{Pattern, SCHEME, SecretPath};
-use vouchsafe_core::secret::{Alphabet, DESCRIPTION_CHARS_MAX, Generator, SecretBytes};
+use vouchsafe_core::secret::{Alphabet, Generator};
 use vouchsafe_proto::v1;
 use vouchsafe_proto::v1::generator::Kind;
 
+pub(in crate::grpc) use self::commands::{
+    generate_secret, import_items, put_secret, secret_filter, secret_settings,
+};
 use super::time::time_out;
-use super::{RESOURCE_BYTES_MAX, Taken, at_most, missing, optional, parse, shown};
-use crate::broker::{Origin, PutSecret, Refused, SecretRecord, VersionRecord};
-
-/// The project where none is named.
-const DEFAULT_PROJECT: &str = "default";
+use super::{RESOURCE_BYTES_MAX, Taken, at_most, missing, parse, shown};
+use crate::broker::{DeletedSecret, ImportedSecret, Origin, SecretView, VersionRecord};
 
 /// Where a secret is.
 pub(in crate::grpc) fn secret_path(path: &str) -> Taken<SecretPath> {
@@ -29,29 +31,11 @@ pub(in crate::grpc) fn secret_pattern(pattern: &str) -> Taken<Option<Pattern>> {
     parse("pattern", &format!("{SCHEME}secrets/{pattern}")).map(Some)
 }
 
-/// A new secret, or a new version of one.
-pub(in crate::grpc) fn put_secret(request: v1::PutSecretRequest) -> Taken<PutSecret> {
-    // First of all, so that whatever else is wrong the value is wiped.
-    let value = SecretBytes::value(request.value)
-        .map_err(|error| Refused::invalid(error.to_string(), "A value has 1 byte to 64 KiB."))?;
-    let path = secret_path(&request.path)?;
-    let description = request.settings.and_then(|settings| settings.description);
-    let long = |text: &String| text.chars().count() > DESCRIPTION_CHARS_MAX;
-    if description.as_ref().is_some_and(long) {
-        let message = format!("a description has {DESCRIPTION_CHARS_MAX} characters at most");
-        return Err(Refused::invalid(message, "Say it in fewer words."));
-    }
-    Ok(PutSecret {
-        project: optional("project", request.project)?,
-        path: path.to_string(),
-        value,
-        description,
-        expected_version: request.expected_version,
-    })
-}
-
 /// A secret without its value.
-pub(in crate::grpc) fn secret(secret: &SecretRecord, project: Option<&str>) -> v1::Secret {
+pub(in crate::grpc) fn secret(view: &SecretView) -> v1::Secret {
+    let SecretView { secret, project, owner, purge_at } = view;
+    let (upkeep, value) = (&secret.upkeep, &secret.value);
+    let labels = upkeep.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
     v1::Secret {
         path: secret.path.to_string(),
         uri: secret.resource().to_string(),
@@ -60,31 +44,40 @@ pub(in crate::grpc) fn secret(secret: &SecretRecord, project: Option<&str>) -> v
         created_at: Some(time_out(secret.created_at)),
         updated_at: Some(time_out(secret.updated_at)),
         updated_by: secret.updated_by.clone(),
-        project: project.unwrap_or(DEFAULT_PROJECT).to_owned(),
+        project: project.clone(),
         deleted: secret.deleted_at.is_some(),
         id: secret.id.to_string(),
-        labels: secret
-            .upkeep
-            .labels
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-        owner: String::new(),
-        expires_at: secret.upkeep.expires_at.map(time_out),
-        generator: secret.value.generator.as_ref().map(generator_out),
-        rotate_every: secret
-            .upkeep
-            .rotate_every
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-        rotates_at: secret.upkeep.rotate_at.map(time_out),
+        labels: labels.collect(),
+        owner: owner.clone().unwrap_or_default(),
+        expires_at: upkeep.expires_at.map(time_out),
+        generator: value.generator.as_ref().map(generator_out),
+        rotate_every: upkeep.rotate_every.as_ref().map(ToString::to_string).unwrap_or_default(),
+        rotates_at: upkeep.rotate_at.map(time_out),
         deleted_at: secret.deleted_at.map(time_out),
-        purged_at: None,
-        bytes: secret.value.bytes,
-        origin: origin_out(secret.value.origin).into(),
-        public_key: secret.value.public_key.clone().unwrap_or_default(),
+        purged_at: purge_at.map(time_out),
+        bytes: value.bytes,
+        origin: origin_out(value.origin).into(),
+        public_key: value.public_key.clone().unwrap_or_default(),
     }
+}
+
+/// What became of a secret that was deleted.
+pub(in crate::grpc) fn deleted_secret(deleted: &DeletedSecret) -> v1::DeleteSecretResponse {
+    v1::DeleteSecretResponse {
+        leases_revoked: deleted.leases_revoked,
+        purged_at: Some(time_out(deleted.purge_at)),
+    }
+}
+
+/// What an import did, or would do.
+pub(in crate::grpc) fn imported(secrets: Vec<ImportedSecret>) -> v1::ImportSecretsResponse {
+    let secrets = secrets.into_iter().map(|secret| v1::ImportedSecret {
+        path: secret.path,
+        before: secret.before,
+        after: secret.after,
+        problem: secret.problem.unwrap_or_default(),
+    });
+    v1::ImportSecretsResponse { secrets: secrets.collect() }
 }
 
 /// How a value was made.
@@ -133,34 +126,4 @@ pub(in crate::grpc) fn secret_version(version: &VersionRecord) -> v1::SecretVers
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_is_over_paths_or_over_uris() {
-        for (typed, pattern) in [
-            ("production/**", "vouchsafe://secrets/production/**"),
-            ("vouchsafe://secrets/*", "vouchsafe://secrets/*"),
-        ] {
-            assert_eq!(secret_pattern(typed).unwrap().unwrap().to_string(), pattern);
-        }
-        assert_eq!(secret_pattern(""), Ok(None));
-        assert!(secret_pattern("prod*").unwrap_err().message.starts_with("pattern: "));
-        assert!(secret_pattern(&"a/".repeat(2_000)).is_err());
-    }
-
-    #[test]
-    fn a_value_has_one_byte_to_64_kib_and_is_never_repeated() {
-        let put = |value: Vec<u8>| {
-            put_secret(v1::PutSecretRequest {
-                path: "demo/X".to_owned(),
-                value,
-                ..v1::PutSecretRequest::default()
-            })
-        };
-        assert_eq!(put(Vec::new()).unwrap_err().message, "the value is empty");
-        assert_eq!(put(vec![0; 65_537]).unwrap_err().message, "the value is over 64 KiB");
-        let put = put(b"hunter2".to_vec()).unwrap();
-        assert!(!format!("{put:?}").contains("hunter2"));
-    }
-}
+mod tests;

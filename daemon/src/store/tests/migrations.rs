@@ -66,7 +66,7 @@ fn everything_an_earlier_version_wrote_is_there_and_belongs_together() {
         assert_eq!(number(&home, &format!("SELECT COUNT(*) FROM {table}")), count, "{table}");
     }
     let broken = "SELECT COUNT(*) FROM pragma_foreign_key_check";
-    assert_eq!((number(&home, broken), schema(&home)), (0, 2));
+    assert_eq!((number(&home, broken), schema(&home)), (0, 3));
 
     for (id, status) in [
         (PENDING, Status::Pending),
@@ -146,17 +146,74 @@ async fn an_earlier_database_is_put_to_work_and_stays_as_it_is_then() {
         assert!(orphan.is_err());
         store.close().await;
     }
-    assert_eq!(schema(&home), 2);
+    assert_eq!(schema(&home), 3);
+}
+
+#[test]
+fn what_was_known_of_secrets_is_known_still_and_what_asks_are_about_is_found() {
+    for from in [1, 2] {
+        let home = earlier();
+        if from == 2 {
+            let connection = Connection::open(home.path()).unwrap();
+            let second = include_str!("../../../migrations/sqlite/0002_rules.sql");
+            connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+            connection.execute_batch(second).unwrap();
+            connection.pragma_update(None, "user_version", 2).unwrap();
+        }
+        let database = opened(&home);
+        let reader = database.reader();
+        let project: ProjectId = PROJECT.parse().unwrap();
+        let path = "production/DB".parse().unwrap();
+        let secret = reader.secret_at(project, &path).unwrap().unwrap();
+        let given = |bytes| ValueRecord { bytes, ..ValueRecord::default() };
+        assert_eq!((secret.version, &secret.value), (3, &given(7)));
+        assert_eq!((&secret.upkeep, secret.purged_at), (&Upkeep::default(), None));
+        let versions: Vec<_> = reader.secret_versions(&secret).unwrap().into_iter().collect();
+        let versions: Vec<_> =
+            versions.into_iter().map(|v| (v.version, v.current, v.value, v.wiped)).collect();
+        assert_eq!(versions, [(3, true, given(7), false), (2, false, given(1), false)]);
+
+        let connection = Connection::open(home.path()).unwrap();
+        let sql = "SELECT approval_id FROM approval_items WHERE project_id = $1 AND resource = $2 \
+                   AND asked_at = $3 ORDER BY approval_id";
+        let mut items = connection.prepare(sql).unwrap();
+        let at = (PROJECT, "vouchsafe://secrets/production/DB", START_MS);
+        let found = items.query_map(at, |row| row.get::<_, String>(0)).unwrap();
+        let found: Vec<_> = found.map(Result::unwrap).collect();
+        let sql = "SELECT id FROM approvals ORDER BY id";
+        let mut all = connection.prepare(sql).unwrap();
+        let all = all.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(found, all.map(Result::unwrap).collect::<Vec<_>>());
+        assert_eq!(number(&home, "SELECT COUNT(*) FROM approval_items"), 5);
+        assert_eq!(number(&home, "SELECT COUNT(*) FROM proposals"), 0);
+    }
+}
+
+#[test]
+fn the_file_is_written_anew_once_so_that_its_room_can_be_given_back() {
+    let home = earlier();
+    assert_eq!(number(&home, "PRAGMA auto_vacuum"), 0);
+    drop(opened(&home));
+    assert_eq!(number(&home, "PRAGMA auto_vacuum"), 2);
+    // As where the rebuilding was cut short: the schema is the new one, and the file is not.
+    let connection = Connection::open(home.path()).unwrap();
+    connection.execute_batch("PRAGMA auto_vacuum = NONE; VACUUM;").unwrap();
+    assert_eq!(number(&home, "PRAGMA auto_vacuum"), 0);
+    drop(opened(&home));
+    assert_eq!((number(&home, "PRAGMA auto_vacuum"), schema(&home)), (2, 3));
+    assert_eq!(number(&home, "PRAGMA application_id"), APPLICATION_ID);
+    opened(&home).check().unwrap();
+    assert_eq!(number(&Home::new(), "PRAGMA auto_vacuum"), 2);
 }
 
 #[test]
 fn whoever_only_looks_changes_nothing_and_is_told_what_to_run() {
     let home = earlier();
     let error = Database::look(&home.path()).unwrap_err();
-    assert!(matches!(error, OpenError::Older { found: 1, known: 2 }));
+    assert!(matches!(error, OpenError::Older { found: 1, known: 3 }));
     assert_eq!(
         error.to_string(),
-        "the database has schema 1 and this version works with 2: run `vouchsafed serve` once to \
+        "the database has schema 1 and this version works with 3: run `vouchsafed serve` once to \
          bring it up to date"
     );
     assert_eq!(schema(&home), 1);

@@ -13,7 +13,9 @@ INSERT INTO mcp_keys VALUES
 INSERT INTO secrets VALUES
     ('sec_0w3ge1r70w3ge1r7', 'prj_081040g2081040g2', 'production/DB', '', 3, 1795257840000,
      1795257840000, 'owner', NULL);
-INSERT INTO secret_versions VALUES ('sec_0w3ge1r70w3ge1r7', 3, x'05', 1795257840000, 'owner');
+INSERT INTO secret_versions VALUES
+    ('sec_0w3ge1r70w3ge1r7', 2, zeroblob(133), 1795257840000, 'owner'),
+    ('sec_0w3ge1r70w3ge1r7', 3, zeroblob(132 + 7), 1795257840000, 'owner');
 INSERT INTO approvals VALUES
     ('ap_040g2081040g2081', 'prj_081040g2081040g2', 'key_0c1g60r30c1g60r3', 'pending', x'45bd87c6d2c63adacc75aaca085e5b1e88c580971d731b10f623df4f590d1204', 1795257840000,
      1795261440000, 3600000, '"test"', NULL, NULL,
