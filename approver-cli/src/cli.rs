@@ -60,7 +60,7 @@ enum Command {
     Deny(vote::Deny),
     Watch(watch::Command),
     Leases(leases::Command),
-    /// Put, list and delete secrets; values go in and never come out
+    /// Put, generate, import, list and delete secrets; values go in and never come out
     #[command(subcommand)]
     Secrets(secrets::Command),
     /// Check, test, explain, replay and reload the rules

@@ -3,6 +3,7 @@
 
 mod emergency;
 mod keys;
+mod secrets;
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -18,11 +19,14 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use vouchsafe_proto::v1::approvals_server::{Approvals, ApprovalsServer};
 use vouchsafe_proto::v1::emergency_server::EmergencyServer;
 use vouchsafe_proto::v1::keys_server::KeysServer;
+use vouchsafe_proto::v1::secrets_server::SecretsServer;
 use vouchsafe_proto::v1::{
     Approval, ApprovalEvent, ApprovalStatus, BreakGlassRequest, CreateKeyRequest,
-    ListApprovalsRequest, ListApprovalsResponse, ResumeLeasesRequest, ReviewBreakGlassRequest,
-    ShowApprovalRequest, StopLeasesRequest, UpdateKeyRequest, VoteRequest, VoteResponse,
-    WatchApprovalsRequest,
+    DeleteSecretRequest, GenerateSecretRequest, ImportSecretsRequest, ListApprovalsRequest,
+    ListApprovalsResponse, ListSecretsRequest, PutSecretRequest, ResumeLeasesRequest,
+    ReviewBreakGlassRequest, RollBackSecretRequest, RotateSecretRequest, ShowApprovalRequest,
+    StopLeasesRequest, UndeleteSecretRequest, UpdateKeyRequest, UpdateSecretRequest, VoteRequest,
+    VoteResponse, WatchApprovalsRequest,
 };
 
 use crate::card::tests::approval;
@@ -46,6 +50,15 @@ pub(crate) enum Asked {
     Resume(ResumeLeasesRequest),
     BreakGlass(BreakGlassRequest),
     Review(ReviewBreakGlassRequest),
+    ListSecrets(ListSecretsRequest),
+    PutSecret(PutSecretRequest),
+    GenerateSecret(GenerateSecretRequest),
+    RotateSecret(RotateSecretRequest),
+    RollBackSecret(RollBackSecretRequest),
+    UpdateSecret(UpdateSecretRequest),
+    ImportSecrets(ImportSecretsRequest),
+    DeleteSecret(DeleteSecretRequest),
+    UndeleteSecret(UndeleteSecretRequest),
 }
 
 impl Fake {
@@ -74,6 +87,7 @@ pub(crate) fn start(home: &Home) -> Fake {
     let server = Server::builder()
         .add_service(ApprovalsServer::new(OneApproval { votes: Arc::clone(&votes) }))
         .add_service(KeysServer::new(keys::Keys(asked.clone())))
+        .add_service(SecretsServer::new(secrets::Secrets(asked.clone())))
         .add_service(EmergencyServer::new(emergency::Emergency(asked.clone())));
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {

@@ -7,6 +7,22 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc
 /// A moment, in UTC.
 pub(crate) type Time = DateTime<Utc>;
 
+/// `--expires`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    Never,
+    At(Time),
+}
+
+impl Expiry {
+    pub(crate) fn time(self) -> Option<Time> {
+        match self {
+            Self::Never => None,
+            Self::At(at) => Some(at),
+        }
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place where this program reads the clock")]
 pub(crate) fn now() -> Time {
     Utc::now()
@@ -58,6 +74,14 @@ pub(crate) fn deadline(text: &str, now: Time) -> Result<Time, String> {
 /// For clap: a deadline from now on.
 pub(crate) fn deadline_arg(text: &str) -> Result<Time, String> {
     deadline(text, now())
+}
+
+/// For clap: a deadline from now on, or `never`.
+pub(crate) fn expiry_arg(text: &str) -> Result<Expiry, String> {
+    if text == "never" {
+        return Ok(Expiry::Never);
+    }
+    deadline_arg(text).map(Expiry::At)
 }
 
 /// For clap: an RFC 3339 time, past or future.

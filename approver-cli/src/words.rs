@@ -38,6 +38,15 @@ pub(crate) fn level(number: i32) -> String {
         .map_or_else(|_| unknown(), |known| word(known.as_str_name(), "LEVEL_"))
 }
 
+/// `put`, `imported`, `generated`, `rotated`, `proposed` or `rolled-back`; empty where it is not said.
+pub(crate) fn secret_origin(number: i32) -> String {
+    match v1::SecretOrigin::try_from(number) {
+        Ok(v1::SecretOrigin::Unspecified) => String::new(),
+        Ok(known) => word(known.as_str_name(), "SECRET_ORIGIN_").replace('_', "-"),
+        Err(_) => unknown(),
+    }
+}
+
 /// `people`, `rule`, `session` or `break-glass`; empty where nobody approved anything.
 pub(crate) fn approved_by(number: i32) -> String {
     match v1::ApprovedBy::try_from(number) {
@@ -229,6 +238,8 @@ mod tests {
         assert_eq!(role(99), "unknown");
         assert_eq!(approved_by(4), "break-glass");
         assert_eq!(approved_by(0), "");
+        assert_eq!(secret_origin(6), "rolled-back");
+        assert_eq!((secret_origin(0), secret_origin(99)), (String::new(), "unknown".to_owned()));
     }
 
     #[test]

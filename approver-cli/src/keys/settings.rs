@@ -6,20 +6,13 @@ use clap::Args;
 use vouchsafe_core::key::RATE_MAX;
 use vouchsafe_proto::v1::{CreateKeyRequest, UpdateKeyRequest};
 
-use crate::time::{self, Time};
+use crate::time::{self, Expiry};
 use crate::words::Level;
 
 /// The bundle that `--read-only` stands for.
 const READ_ONLY: &str = "mcp:read";
 /// What `--allow-tools` takes for no list at all.
 const ALL_TOOLS: &str = "all";
-
-/// `--expires`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Expiry {
-    Never,
-    At(Time),
-}
 
 /// Settings of a key that is made.
 #[derive(Args, Debug)]
@@ -50,7 +43,7 @@ pub(super) struct NewSettings {
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
     /// When it stops opening anything: 90d, a date (its end, in UTC), or an RFC 3339 time
-    #[arg(long, value_name = "WHEN", value_parser = expiry_arg)]
+    #[arg(long, value_name = "WHEN", value_parser = time::expiry_arg)]
     expires: Option<Expiry>,
 }
 
@@ -84,7 +77,7 @@ pub(super) struct Changes {
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
     /// When it stops opening anything: 90d, a date (its end, in UTC), an RFC 3339 time, or never
-    #[arg(long, value_name = "WHEN", value_parser = expiry_arg)]
+    #[arg(long, value_name = "WHEN", value_parser = time::expiry_arg)]
     expires: Option<Expiry>,
 }
 
@@ -131,22 +124,6 @@ impl Changes {
             clear_expires_at: self.expires == Some(Expiry::Never),
         }
     }
-}
-
-impl Expiry {
-    fn time(self) -> Option<Time> {
-        match self {
-            Self::Never => None,
-            Self::At(at) => Some(at),
-        }
-    }
-}
-
-fn expiry_arg(text: &str) -> Result<Expiry, String> {
-    if text == "never" {
-        return Ok(Expiry::Never);
-    }
-    time::deadline_arg(text).map(Expiry::At)
 }
 
 fn scopes(given: Vec<String>, read_only: bool) -> Vec<String> {
