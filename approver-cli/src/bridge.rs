@@ -6,6 +6,8 @@ mod link;
 mod message;
 mod state;
 
+pub(crate) use self::link::{JoinFault, Link, join};
+
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
@@ -16,7 +18,6 @@ use tokio::time::{self, Instant};
 use zeroize::Zeroizing;
 
 use self::lines::{Line, LineReader};
-use self::link::{JoinFault, Link};
 use self::message::Trouble;
 use self::state::{Action, Bridge, Ending, LINE_BYTES_MAX};
 use crate::context::Context;
@@ -40,6 +41,13 @@ const FAREWELL_MAX: Duration = Duration::from_millis(500);
 /// `vouchsafe install`.
 #[derive(Args, Debug)]
 pub(crate) struct Command {
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+/// Which MCP key to speak with.
+#[derive(Args, Debug)]
+pub(crate) struct KeyArgs {
     /// MCP key by name, kept in the home folder as keys/NAME.key
     #[arg(long, value_name = "NAME")]
     key: Option<String>,
@@ -48,13 +56,21 @@ pub(crate) struct Command {
     key_file: Option<PathBuf>,
 }
 
+impl KeyArgs {
+    /// Whether none is named.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.key.is_none() && self.key_file.is_none()
+    }
+}
+
 /// Where the key is read from.
 #[derive(Clone, Debug)]
-struct KeySource(PathBuf);
+pub(crate) struct KeySource(PathBuf);
 
 impl KeySource {
-    fn find(command: &Command, home: &Home) -> Result<Self, CliError> {
-        match (&command.key, &command.key_file) {
+    /// The file of the key that was named.
+    pub(crate) fn find(args: &KeyArgs, home: &Home) -> Result<Self, CliError> {
+        match (&args.key, &args.key_file) {
             (Some(name), _) => Ok(Self(home.key_file(name)?)),
             (None, Some(file)) => Ok(Self(file.clone())),
             (None, None) => Err(CliError::usage("no MCP key is named")
@@ -62,14 +78,15 @@ impl KeySource {
         }
     }
 
-    fn read(&self) -> Result<Zeroizing<String>, CliError> {
+    /// Reads the key.
+    pub(crate) fn read(&self) -> Result<Zeroizing<String>, CliError> {
         home::read_private(&self.0)
     }
 }
 
 pub(crate) async fn run(command: &Command, context: &Context) -> Result<Exit, CliError> {
     context.local_only("mcp")?;
-    let source = KeySource::find(command, &context.home)?;
+    let source = KeySource::find(&command.key, &context.home)?;
     let mut driver = Driver::new(context.home.clone(), source);
     match driver.run().await {
         Ok(Ending::KeyRefused) => Ok(Exit::Refused),
@@ -108,7 +125,7 @@ enum Wake {
 
 impl Driver {
     fn new(home: Home, source: KeySource) -> Self {
-        let joining: Joining = Box::pin(link::join(home.clone(), source.clone()));
+        let joining: Joining = Box::pin(join(home.clone(), source.clone()));
         Self {
             home,
             source,
@@ -280,7 +297,7 @@ impl Driver {
         let (home, source) = (self.home.clone(), self.source.clone());
         self.joining = Some(Box::pin(async move {
             time::sleep(delay).await;
-            link::join(home, source).await
+            join(home, source).await
         }));
     }
 

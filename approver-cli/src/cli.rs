@@ -7,8 +7,8 @@ use crate::context::{Context, Global};
 use crate::error::{CliError, Exit};
 use crate::output;
 use crate::{
-    approvals, audit, break_glass, bridge, demo, doctor, install, keys, leases, policy, projects,
-    reviews, root_key, secrets, status, stop, users, vote, watch,
+    approvals, audit, break_glass, bridge, demo, doctor, exec, install, keys, leases, policy,
+    projects, reviews, root_key, secrets, status, stop, users, vote, watch,
 };
 
 const AFTER_HELP: &str = "\
@@ -21,6 +21,7 @@ Exit codes:
   5  conflict: settled already, stale, exists, moved on
   6  the daemon cannot be reached, or is too busy
   7  a check found a fault (audit verify, doctor, policy check, test, replay and reload)
+`vouchsafe exec` hands on the code of the command it ran: see its help.
 
 Ids may be shortened while they are unique. Lists show 100 entries unless --limit says otherwise.
 VOUCHSAFE_TOKEN, where set, is the token to sign in with instead of the one in the home folder.";
@@ -87,6 +88,7 @@ enum Command {
     RootKey(root_key::Command),
     Install(install::Command),
     Mcp(bridge::Command),
+    Exec(exec::Command),
     Demo(demo::Command),
     /// Print a completion script for a shell
     Completions {
@@ -128,6 +130,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::RootKey(command) => root_key::run(&command, &context).await?,
         Command::Install(command) => install::run(&command, &context).await?,
         Command::Mcp(command) => return bridge::run(&command, &context).await,
+        Command::Exec(command) => return exec::run(command, &context).await,
         Command::Demo(command) => demo::run(&command, &context).await?,
         Command::Completions { shell } => completions(shell)?,
     }
@@ -176,6 +179,40 @@ mod tests {
         assert_eq!(late.next.as_deref(), Some("rest"));
         let unknown = run_in(dir.path(), "approve ap_zz --yes").await.unwrap_err();
         assert_eq!(unknown.exit, Exit::NotFound);
+    }
+
+    #[tokio::test]
+    async fn several_asks_are_answered_one_by_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = fake::start(&Home::find(Some(dir.path().to_owned())).unwrap());
+        // The one that is not there does not stop the other; the same id twice is one.
+        let line = "approve ap_zz ap_7k ap_7k ap_8m --yes --uses 2 --duration 5m";
+        let error = run_in(dir.path(), line).await.unwrap_err();
+        assert_eq!(
+            (error.exit, error.message.as_str()),
+            (Exit::NotFound, "1 of 3 were not approved")
+        );
+        let votes = fake.votes.lock().unwrap().clone();
+        let ids: Vec<&str> = votes.iter().map(|vote| vote.id.as_str()).collect();
+        assert_eq!(ids, ["ap_7k3m0000deadbeef", "ap_8m4n0000deadbeef"]);
+        for vote in votes {
+            assert_eq!((vote.ballot, vote.uses, vote.duration.unwrap().seconds), (1, 2, 300));
+        }
+        let line = "deny ap_8m ap_7k -o json --yes --reason late";
+        let error = run_in(dir.path(), line).await.unwrap_err();
+        assert_eq!(
+            (error.exit, error.message.as_str()),
+            (Exit::Conflict, "2 of 2 were not denied")
+        );
+    }
+
+    #[tokio::test]
+    async fn several_asks_that_are_all_denied_are_no_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = fake::start(&Home::find(Some(dir.path().to_owned())).unwrap());
+        run_in(dir.path(), "deny ap_8m ap_7k --yes --reason no").await.unwrap();
+        let votes = fake.votes.lock().unwrap().clone();
+        assert!(votes.iter().all(|vote| vote.ballot == 2 && vote.reason == "no"), "{votes:?}");
     }
 
     #[tokio::test]

@@ -13,7 +13,8 @@ use vouchsafe_proto::v1::{
     revoke_leases_request::Which,
 };
 
-use self::agent::{Agent, Said};
+use self::agent::{Agent, expect_ok};
+use crate::agent::Said;
 use crate::connect::Daemon;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -121,10 +122,10 @@ impl Demo<'_> {
         self.step("The agent's program starts `vouchsafe mcp` and speaks MCP with it.")?;
         let tools = agent.tools().await?;
         self.tell(&format!("tools: {}", tools.join(", ")))?;
-        let me = agent.tool("whoami", &json!({})).await?.expect_ok("whoami")?;
+        let me = expect_ok(&agent.tool("whoami", &json!({})).await?, "whoami")?;
         let scopes = me.get("scopes").map(Value::to_string).unwrap_or_default();
         self.tell(&format!("whoami: key {}, scopes {scopes}", text(&me, "/key")))?;
-        let list = agent.tool("list_secrets", &json!({})).await?.expect_ok("list_secrets")?;
+        let list = expect_ok(&agent.tool("list_secrets", &json!({})).await?, "list_secrets")?;
         let secrets = list.get("secrets").and_then(Value::as_array).cloned().unwrap_or_default();
         for secret in secrets.iter().take(10) {
             self.tell(&format!("{}  needs {}", text(secret, "/uri"), text(secret, "/needs")))?;
@@ -152,7 +153,7 @@ impl Demo<'_> {
             )
             .with_next("run the demo again, and approve"));
         }
-        let answer = said.expect_ok("read_secret")?;
+        let answer = expect_ok(&said, "read_secret")?;
         self.step("Approved: the agent calls again with the same arguments and has the value.")?;
         self.tell(&format!("value: {}", masked(&text(&answer, "/value"))))?;
         let id = text(&answer, "/lease/id");

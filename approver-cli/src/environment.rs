@@ -2,6 +2,7 @@
 //! `VOUCHSAFE_KEY_FILE`) and the home directory.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
@@ -21,6 +22,17 @@ pub(crate) fn login() -> Option<String> {
 /// Where desktop programs keep their settings on Linux, if not in `~/.config`.
 pub(crate) fn config_dir() -> Option<PathBuf> {
     text("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+/// Where commands are looked for.
+pub(crate) fn path() -> Option<OsString> {
+    env::var_os("PATH")
+}
+
+/// The names of all variables that are for Vouchsafe.
+pub(crate) fn own_names() -> Vec<OsString> {
+    let names = env::vars_os().map(|(name, _)| name);
+    names.filter(|name| name.as_encoded_bytes().starts_with(b"VOUCHSAFE_")).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]

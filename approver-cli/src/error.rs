@@ -18,6 +18,8 @@ pub(crate) enum Exit {
     Conflict,
     Unreachable,
     Fault,
+    /// What the command came to that `exec` ran.
+    Command(u8),
 }
 
 impl Exit {
@@ -32,6 +34,7 @@ impl Exit {
             Self::Conflict => 5,
             Self::Unreachable => 6,
             Self::Fault => 7,
+            Self::Command(code) => code,
         }
     }
 }

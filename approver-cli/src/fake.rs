@@ -1,4 +1,4 @@
-//! A daemon that knows one approval, and writes down what else it is asked, on a real Unix socket,
+//! A daemon that knows two approvals, and writes down what else it is asked, on a real Unix socket,
 //! for the tests of this crate.
 
 mod emergency;
@@ -85,7 +85,7 @@ pub(crate) fn start(home: &Home) -> Fake {
     let votes = Arc::new(Mutex::new(Vec::new()));
     let asked = Book::default();
     let server = Server::builder()
-        .add_service(ApprovalsServer::new(OneApproval { votes: Arc::clone(&votes) }))
+        .add_service(ApprovalsServer::new(TwoApprovals { votes: Arc::clone(&votes) }))
         .add_service(KeysServer::new(keys::Keys(asked.clone())))
         .add_service(SecretsServer::new(secrets::Secrets(asked.clone())))
         .add_service(EmergencyServer::new(emergency::Emergency(asked.clone())));
@@ -97,8 +97,13 @@ pub(crate) fn start(home: &Home) -> Fake {
     Fake { votes, asked, _tasks: tasks }
 }
 
-struct OneApproval {
+struct TwoApprovals {
     votes: Arc<Mutex<Vec<VoteRequest>>>,
+}
+
+/// The approval that is not listed.
+fn other() -> Approval {
+    Approval { id: "ap_8m4n0000deadbeef".to_owned(), ..approval() }
 }
 
 fn authenticated<T>(request: &Request<T>) -> Result<(), Status> {
@@ -115,7 +120,7 @@ fn refusal(code: Code, reason: &str, message: &str, next: &str) -> Status {
 }
 
 #[tonic::async_trait]
-impl Approvals for OneApproval {
+impl Approvals for TwoApprovals {
     async fn list_approvals(
         &self,
         request: Request<ListApprovalsRequest>,
@@ -130,22 +135,30 @@ impl Approvals for OneApproval {
         request: Request<ShowApprovalRequest>,
     ) -> Result<Response<Approval>, Status> {
         authenticated(&request)?;
-        if approval().id.starts_with(&request.get_ref().id) {
-            return Ok(Response::new(approval()));
-        }
-        Err(refusal(Code::NotFound, "APPROVAL_NOT_FOUND", "there is no such approval", "list them"))
+        let known = [approval(), other()];
+        let asked = &request.get_ref().id;
+        known.into_iter().find(|known| known.id.starts_with(asked)).map(Response::new).ok_or_else(
+            || {
+                refusal(
+                    Code::NotFound,
+                    "APPROVAL_NOT_FOUND",
+                    "there is no such approval",
+                    "list them",
+                )
+            },
+        )
     }
 
     async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
         authenticated(&request)?;
         let vote = request.into_inner();
         let mut votes = self.votes.lock().unwrap();
-        if !votes.is_empty() {
+        if votes.iter().any(|known| known.id == vote.id) {
             let message = "it was approved by jane already";
             return Err(refusal(Code::FailedPrecondition, "APPROVAL_SETTLED", message, "rest"));
         }
+        let mut approval = Approval { id: vote.id.clone(), ..approval() };
         votes.push(vote);
-        let mut approval = approval();
         approval.status = ApprovalStatus::Approved.into();
         Ok(Response::new(VoteResponse { approval: Some(approval), leases: Vec::new() }))
     }

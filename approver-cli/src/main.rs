@@ -1,6 +1,7 @@
 //! `vouchsafe`: the command line of the people who vouch, look, operate and administer,
 //! and the bridge through which agents on this machine speak MCP.
 
+mod agent;
 mod approvals;
 mod audit;
 mod audit_verify;
@@ -14,6 +15,7 @@ mod demo;
 mod doctor;
 mod environment;
 mod error;
+mod exec;
 #[cfg(test)]
 mod fake;
 mod home;

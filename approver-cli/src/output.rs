@@ -119,6 +119,12 @@ pub(crate) fn ask(question: &str) {
     stderr(&safe_lines(question));
 }
 
+/// Puts a line on standard error in place of the one that `status` put there before; empty: none.
+/// For a terminal.
+pub(crate) fn status(text: &str) {
+    stderr(&format!("\r{}\u{1b}[K", safe_line(text)));
+}
+
 /// What went wrong, and what to do next.
 pub(crate) fn error(error: &CliError) {
     if error.message.is_empty() {
@@ -128,6 +134,11 @@ pub(crate) fn error(error: &CliError) {
     if let Some(next) = &error.next {
         note(&format!(" next: {next}"));
     }
+}
+
+/// Whether a person reads standard error.
+pub(crate) fn is_error_terminal() -> bool {
+    io::stderr().is_terminal()
 }
 
 /// Whether a person reads standard output.

@@ -13,16 +13,19 @@ use crate::error::{CliError, Exit};
 use crate::record::Record;
 use crate::text::safe_line;
 use crate::words::{self, GrantKind};
-use crate::{approvals, card, leases, prompt, time};
+use crate::{approvals, card, leases, output, prompt, time};
 
 /// Approve what an agent asks for.
 ///
 /// Shows the ask and asks you once. Without a terminal on standard input, or with --yes, it
-/// approves what it showed. If the ask changed since it was shown, the answer is refused.
+/// approves what it showed. If the ask changed since it was shown, the answer is refused. Several
+/// asks are shown and answered one by one, and one that cannot be approved does not stop the others;
+/// the exit code is that of the first that failed.
 #[derive(Args, Debug)]
 pub(crate) struct Approve {
-    /// Id of the approval, or its beginning
-    id: String,
+    /// Ids of the approvals, or their beginnings
+    #[arg(value_name = "ID", required = true, num_args = 1..)]
+    ids: Vec<String>,
     /// Why, for the log
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -45,11 +48,14 @@ pub(crate) struct Approve {
 
 /// Deny what an agent asks for.
 ///
-/// One denial settles the ask. The agent is told your reason.
+/// One denial settles the ask. The agent is told your reason. Several asks are shown and denied one
+/// by one, and one that cannot be denied does not stop the others; the exit code is that of the
+/// first that failed.
 #[derive(Args, Debug)]
 pub(crate) struct Deny {
-    /// Id of the approval, or its beginning
-    id: String,
+    /// Ids of the approvals, or their beginnings
+    #[arg(value_name = "ID", required = true, num_args = 1..)]
+    ids: Vec<String>,
     /// Why; the agent reads it
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -60,18 +66,21 @@ pub(crate) struct Deny {
 
 pub(crate) async fn approve(command: Approve, context: &Context) -> Result<(), CliError> {
     let daemon = context.daemon().await?;
-    let seen = look(&daemon, command.id, context).await?;
-    let question = approve_question(&seen.approval, command.kind, command.yes)?;
-    decide(&seen.approval, command.yes, &question).await?;
-    let request = VoteRequest {
-        reason: command.reason.unwrap_or_default(),
-        duration: command.duration.map(time::span_to_proto),
-        uses: command.uses.unwrap_or(0),
-        kind: command.kind.to_proto(),
-        only: command.only,
-        ..seen.vote(Ballot::Approve)
+    let one = async |id: String| {
+        let seen = look(&daemon, id, context).await?;
+        let question = approve_question(&seen.approval, command.kind, command.yes)?;
+        decide(&seen.approval, command.yes, &question).await?;
+        let request = VoteRequest {
+            reason: command.reason.clone().unwrap_or_default(),
+            duration: command.duration.map(time::span_to_proto),
+            uses: command.uses.unwrap_or(0),
+            kind: command.kind.to_proto(),
+            only: command.only.clone(),
+            ..seen.vote(Ballot::Approve)
+        };
+        send(&daemon, request).await
     };
-    answer(&daemon, request, context).await
+    answer_each(&command.ids, "approved", one, context).await
 }
 
 pub(crate) async fn deny(command: Deny, context: &Context) -> Result<(), CliError> {
@@ -80,10 +89,72 @@ pub(crate) async fn deny(command: Deny, context: &Context) -> Result<(), CliErro
             .with_next("say in --reason what the agent should know"));
     }
     let daemon = context.daemon().await?;
-    let seen = look(&daemon, command.id, context).await?;
-    decide(&seen.approval, command.yes, "Deny?").await?;
-    let request = VoteRequest { reason: command.reason, ..seen.vote(Ballot::Deny) };
-    answer(&daemon, request, context).await
+    let one = async |id: String| {
+        let seen = look(&daemon, id, context).await?;
+        decide(&seen.approval, command.yes, "Deny?").await?;
+        let reason = command.reason.clone();
+        send(&daemon, VoteRequest { reason, ..seen.vote(Ballot::Deny) }).await
+    };
+    answer_each(&command.ids, "denied", one, context).await
+}
+
+/// Answers each, one after the other, and says what came of each. Where there is only one, its
+/// failure is the command's.
+async fn answer_each(
+    ids: &[String],
+    done: &str,
+    one: impl AsyncFn(String) -> Result<VoteResponse, CliError>,
+    context: &Context,
+) -> Result<(), CliError> {
+    if let [id] = ids {
+        let answer = one(id.clone()).await?;
+        if context.out.is_json() {
+            return context.out.record(&record(&answer));
+        }
+        return context.out.say(&outcome(&answer));
+    }
+    let mut records = Vec::with_capacity(ids.len());
+    let (mut first, mut failed): (Option<CliError>, usize) = (None, 0);
+    for (at, id) in each_once(ids).enumerate() {
+        if at > 0 && !context.out.is_json() {
+            context.out.say("")?;
+        }
+        match one(id.clone()).await {
+            Ok(answer) => {
+                if context.out.is_json() {
+                    records.push(record(&answer));
+                } else {
+                    context.out.say(&outcome(&answer))?;
+                }
+            }
+            Err(error) => {
+                let told = CliError {
+                    message: format!("{}: {}", safe_line(id), error.message),
+                    ..error.clone()
+                };
+                output::error(&told);
+                records.push(failure(id, &error));
+                failed = failed.saturating_add(1);
+                first.get_or_insert(error);
+            }
+        }
+    }
+    if context.out.is_json() {
+        context.out.list(&[], &records, "")?;
+    }
+    match first {
+        None => Ok(()),
+        Some(error) => {
+            let all = each_once(ids).count();
+            Err(CliError::new(error.exit, format!("{failed} of {all} were not {done}")))
+        }
+    }
+}
+
+/// The ids in their order, without those that are there before.
+fn each_once(ids: &[String]) -> impl Iterator<Item = &String> {
+    let is_first = |(at, id): &(usize, &String)| !ids.iter().take(*at).any(|known| known == *id);
+    ids.iter().enumerate().filter(is_first).map(|(_, id)| id)
 }
 
 /// An approval as it was shown to somebody.
@@ -172,16 +243,23 @@ async fn decide(approval: &Approval, yes: bool, question: &str) -> Result<(), Cl
     prompt::confirm_unless(yes, question).await
 }
 
-async fn answer(daemon: &Daemon, request: VoteRequest, context: &Context) -> Result<(), CliError> {
-    let answer = daemon.approvals().vote(request).await?.into_inner();
-    if context.out.is_json() {
-        let approval = answer.approval.as_ref().map(approvals::record);
-        let leases = answer.leases.iter().map(leases::record);
-        return context
-            .out
-            .record(&Record::new().with_record("approval", approval).records("leases", leases));
-    }
-    context.out.say(&outcome(&answer))
+async fn send(daemon: &Daemon, request: VoteRequest) -> Result<VoteResponse, CliError> {
+    Ok(daemon.approvals().vote(request).await?.into_inner())
+}
+
+fn record(answer: &VoteResponse) -> Record {
+    let approval = answer.approval.as_ref().map(approvals::record);
+    let leases = answer.leases.iter().map(leases::record);
+    Record::new().with_record("approval", approval).records("leases", leases)
+}
+
+/// An answer that was not taken, among others.
+fn failure(id: &str, error: &CliError) -> Record {
+    Record::new()
+        .text("id", id)
+        .text("error", error.message.as_str())
+        .text("next", error.next.clone().unwrap_or_default())
+        .number("exit_code", error.exit.code())
 }
 
 fn lease_line(lease: &Lease) -> String {

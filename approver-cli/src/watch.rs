@@ -55,14 +55,14 @@ impl Drop for Restore {
     }
 }
 
-type Voting = Pin<Box<dyn Future<Output = Result<VoteResponse, CliError>>>>;
+type Voting<'a> = Pin<Box<dyn Future<Output = Result<VoteResponse, CliError>> + 'a>>;
 
 async fn interact(mut terminal: DefaultTerminal, context: &Context) -> Result<(), CliError> {
     let mut inbox = Inbox::default();
     let mut changes = pin!(feed::changes(context));
     let mut keys = EventStream::new();
     let mut ticks = tokio::time::interval(REDRAW_EVERY);
-    let mut voting: Option<Voting> = None;
+    let mut voting: Option<Voting<'_>> = None;
     loop {
         let now = time::now();
         terminal
@@ -83,27 +83,22 @@ async fn interact(mut terminal: DefaultTerminal, context: &Context) -> Result<()
         };
         match event.and_then(|event| inbox.update(event, time::now())) {
             Some(Effect::Quit) => return Ok(()),
-            Some(Effect::Vote(request)) => {
-                let daemon = context.daemon().await;
-                voting = Some(Box::pin(send(daemon, *request)));
-            }
+            Some(Effect::Vote(request)) => voting = Some(Box::pin(send(context, *request))),
             None => {}
         }
     }
 }
 
-async fn settle(voting: &mut Option<Voting>) -> Result<VoteResponse, CliError> {
+async fn settle(voting: &mut Option<Voting<'_>>) -> Result<VoteResponse, CliError> {
     match voting {
         Some(voting) => voting.await,
         None => std::future::pending().await,
     }
 }
 
-async fn send(
-    daemon: Result<crate::connect::Daemon, CliError>,
-    request: VoteRequest,
-) -> Result<VoteResponse, CliError> {
-    Ok(daemon?.approvals().vote(request).await?.into_inner())
+async fn send(context: &Context, request: VoteRequest) -> Result<VoteResponse, CliError> {
+    let daemon = context.daemon().await?;
+    Ok(daemon.approvals().vote(request).await?.into_inner())
 }
 
 fn event_of(change: Change) -> Event {

@@ -6,6 +6,7 @@ mod bridge;
 mod canary;
 mod commands;
 mod demo;
+mod exec;
 mod hardening;
 mod kill9;
 mod signals;

@@ -87,3 +87,81 @@ async fn the_screen_follows_the_window_and_the_daemon() {
     watch.types("\u{3}").await;
     assert!(watch.ended().await.success());
 }
+
+/// An ask that waits until it is answered, or until the daemon has gone.
+async fn asks(agent: &Agent, name: &str) {
+    let ask = json!({ "resources": [uri(name)], "reason": format!("the ask for {name}") });
+    drop(agent.call("request_access", ask).await);
+}
+
+#[tokio::test]
+async fn nothing_is_lost_when_the_window_changes_in_the_middle_of_an_answer() {
+    let (daemon, agent) = daemon().await;
+    let mut watch = Terminal::vouchsafe(&daemon, SIZE, ["watch"]);
+    watch.shows("Nobody asks for anything").await;
+    let person = async {
+        watch.shows("asked/ONE").await;
+        watch.types("\r").await;
+        watch.shows("j/k scroll  Enter back").await;
+        watch.resize(12, 60);
+        watch.shows("j/k scroll  Enter back").await;
+        watch.shows("1 pending").await;
+        watch.resize(30, 100);
+        watch.shows("the agent's words: \"the ask for ONE\"").await;
+
+        watch.types("dnot now, ").await;
+        watch.shows("not now, _").await;
+        for (rows, columns) in [(9, 40), (60, 200), (24, 80)] {
+            watch.resize(rows, columns);
+            watch.shows("Deny this?").await;
+            watch.shows("not now, _").await;
+        }
+        watch.types("ask tomorrow\r").await;
+        watch.shows("0 pending").await;
+        watch.shows("denied").await;
+    };
+    tokio::join!(asks(&agent, "ONE"), person);
+    let approvals = daemon.vouchsafe(["approvals", "-o", "json"]).await.ok().json();
+    assert_eq!(approvals[0]["status"], "denied");
+    assert!(approvals.to_string().contains("not now, ask tomorrow"), "{approvals}");
+    watch.types("q").await;
+    assert!(watch.ended().await.success());
+}
+
+#[tokio::test]
+async fn a_lost_daemon_is_said_and_an_answer_waits_for_its_return() {
+    let (mut daemon, agent) = daemon().await;
+    let mut watch = Terminal::vouchsafe(&daemon, SIZE, ["watch"]);
+    watch.shows("Nobody asks for anything").await;
+    tokio::join!(asks(&agent, "ONE"), async {
+        watch.shows("asked/ONE").await;
+        daemon.kill().await;
+    });
+    watch.shows("AWAY").await;
+    watch.shows("trying again").await;
+    // What was pending stays in sight, and can be looked at.
+    watch.shows("the agent's words: \"the ask for ONE\"").await;
+    watch.types("dnot today\r").await;
+    watch.shows("no daemon answers").await;
+    watch.shows("not today_").await;
+
+    daemon.again().await;
+    watch.hides("AWAY").await;
+    watch.shows("1 pending").await;
+    watch.types("\r").await;
+    watch.shows("0 pending").await;
+    let agent = Agent::new(daemon.url("/mcp"), daemon.read("keys/agent.key").trim());
+    let told = agent.call("request_access", json!({ "resources": [uri("ONE")] })).await.unwrap();
+    assert!(told.text("/reason").contains("not today"), "{told:?}");
+
+    // And goes on as before.
+    tokio::join!(asks(&agent, "TWO"), async {
+        watch.shows("asked/TWO").await;
+        watch.types("ka").await;
+        watch.shows("Approve this? y approves").await;
+        watch.types("y").await;
+        watch.shows("0 pending").await;
+    });
+    watch.types("q").await;
+    assert!(watch.ended().await.success());
+}

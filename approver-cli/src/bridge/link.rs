@@ -22,15 +22,15 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A daemon that has let us in.
 #[derive(Debug)]
-pub(super) struct Link {
-    pub(super) from: LineReader<OwnedReadHalf>,
+pub(crate) struct Link {
+    pub(crate) from: LineReader<OwnedReadHalf>,
     /// None once we have said that nothing more will come.
-    pub(super) to: Option<OwnedWriteHalf>,
+    pub(crate) to: Option<OwnedWriteHalf>,
 }
 
 /// Why there is no link.
 #[derive(Debug)]
-pub(super) enum JoinFault {
+pub(crate) enum JoinFault {
     /// To be tried again.
     Unreachable(Trouble),
     /// Not to be tried again.
@@ -54,7 +54,7 @@ struct Greeting {
 }
 
 /// Connects and signs in. The key is read anew each time: it may have been regenerated.
-pub(super) async fn join(home: Home, source: KeySource) -> Result<Link, JoinFault> {
+pub(crate) async fn join(home: Home, source: KeySource) -> Result<Link, JoinFault> {
     let key = source.read().map_err(|error| {
         JoinFault::Refused(Trouble {
             message: error.message,

@@ -51,9 +51,9 @@ pub(super) struct Call {
 
 /// Why there is no answer, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Trouble {
-    pub(super) message: String,
-    pub(super) next: String,
+pub(crate) struct Trouble {
+    pub(crate) message: String,
+    pub(crate) next: String,
 }
 
 #[derive(Deserialize)]

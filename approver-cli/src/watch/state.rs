@@ -8,7 +8,7 @@ use vouchsafe_proto::v1::{
 
 use super::outcome;
 use crate::card;
-use crate::error::CliError;
+use crate::error::{CliError, Exit};
 use crate::text::{safe_line, shortened};
 use crate::time::Time;
 use crate::vote::Seen;
@@ -71,6 +71,24 @@ pub(super) struct Question {
     pub(super) card: String,
 }
 
+impl Mode {
+    /// What is being answered.
+    fn question(&self) -> Option<&Question> {
+        match self {
+            Self::Confirm(question, _) | Self::Reason(question, _) => Some(question),
+            Self::List | Self::Detail | Self::Help => None,
+        }
+    }
+}
+
+impl Question {
+    /// Whether the same ask is no longer what it was.
+    fn is_other_than(&self, news: &Approval) -> bool {
+        let asked = &self.seen.approval;
+        asked.id == news.id && (asked.digest != news.digest || !is_pending(news))
+    }
+}
+
 /// Whether the daemon answers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum Link {
@@ -92,7 +110,8 @@ pub(super) struct Inbox {
     pub(super) notice: String,
     /// First line of the detail that shows.
     pub(super) scroll: u16,
-    voting: bool,
+    /// The question whose answer is on its way.
+    voting: Option<Mode>,
     /// What this connection has named, until it has caught up.
     named: Option<BTreeSet<String>>,
 }
@@ -183,7 +202,8 @@ impl Inbox {
         match key {
             Key::Char('y' | 'Y') => {
                 let vote = question.seen.vote(Ballot::Approve);
-                Some(self.send(VoteRequest { kind: kind.to_proto(), ..vote }))
+                let vote = VoteRequest { kind: kind.to_proto(), ..vote };
+                Some(self.send(vote, Mode::Confirm(question, kind)))
             }
             Key::Down | Key::Char('j') => {
                 self.scroll = self.scroll.saturating_add(1);
@@ -210,7 +230,8 @@ impl Inbox {
             }
             Key::Enter if !text.trim().is_empty() => {
                 let reason = text.trim().to_owned();
-                return Some(self.send(VoteRequest { reason, ..question.seen.vote(Ballot::Deny) }));
+                let vote = VoteRequest { reason, ..question.seen.vote(Ballot::Deny) };
+                return Some(self.send(vote, Mode::Reason(question, text)));
             }
             Key::Enter => "a denial needs a reason".clone_into(&mut self.notice),
             Key::Backspace => drop(text.pop()),
@@ -226,7 +247,9 @@ impl Inbox {
         let approval = self.selected().cloned();
         let fault = match &approval {
             None => Some("nothing is selected".to_owned()),
-            Some(_) if self.voting => Some("wait for the answer to your last vote".to_owned()),
+            Some(_) if self.voting.is_some() => {
+                Some("wait for the answer to your last vote".to_owned())
+            }
             Some(approval) if !is_pending(approval) => {
                 Some(format!("it is {} already", words::approval_status(approval.status)))
             }
@@ -242,14 +265,14 @@ impl Inbox {
         Some(Question { seen: Seen::new(approval, card.clone()), card })
     }
 
-    fn send(&mut self, request: VoteRequest) -> Effect {
-        self.voting = true;
+    fn send(&mut self, request: VoteRequest, asked: Mode) -> Effect {
+        self.voting = Some(asked);
         "sending your vote".clone_into(&mut self.notice);
         Effect::Vote(Box::new(request))
     }
 
     fn voted(&mut self, answer: Result<Box<VoteResponse>, CliError>) {
-        self.voting = false;
+        let asked = self.voting.take();
         match answer {
             Ok(answer) => {
                 self.notice = outcome(&answer);
@@ -258,6 +281,10 @@ impl Inbox {
                 }
             }
             Err(error) => {
+                // An answer that did not get through is not to be typed again.
+                if error.exit == Exit::Unreachable && matches!(self.mode, Mode::List) {
+                    self.mode = asked.unwrap_or_default();
+                }
                 self.notice = match error.next {
                     Some(next) => format!("{}; {next}", error.message),
                     None => error.message,
@@ -301,11 +328,11 @@ impl Inbox {
 
     /// What was being answered is no longer what it was.
     fn drop_question_about(&mut self, news: &Approval) {
-        let (Mode::Confirm(question, _) | Mode::Reason(question, _)) = &self.mode else {
-            return;
-        };
-        let asked = &question.seen.approval;
-        if asked.id == news.id && (asked.digest != news.digest || !is_pending(news)) {
+        let is_stale =
+            |asked: &Mode| asked.question().is_some_and(|asked| asked.is_other_than(news));
+        self.voting =
+            self.voting.take().map(|asked| if is_stale(&asked) { Mode::List } else { asked });
+        if is_stale(&self.mode) {
             self.mode = Mode::List;
             self.notice = format!("it is {} now: look again", words::approval_status(news.status));
         }
@@ -350,7 +377,6 @@ fn is_pending(approval: &Approval) -> bool {
 pub(super) mod tests {
     use super::*;
     use crate::card::tests::{approval, noon};
-    use crate::error::Exit;
 
     fn ask(id: &str, second: i64) -> Event {
         let mut approval = approval();
@@ -472,6 +498,21 @@ pub(super) mod tests {
         inbox.update(Event::Voted(Err(error)), noon());
         assert_eq!(inbox.notice, "it changed; look again");
         assert!(keys(&mut inbox, "ay").is_some(), "and can be cast again");
+    }
+
+    #[test]
+    fn an_answer_that_did_not_get_through_is_still_there() {
+        let mut inbox = inbox(three());
+        assert!(keys(&mut inbox, "dtoo late\n").is_some());
+        let away = || CliError::new(Exit::Unreachable, "no daemon answers");
+        inbox.update(Event::Voted(Err(away())), noon());
+        assert!(matches!(&inbox.mode, Mode::Reason(_, text) if text == "too late"));
+        let Some(Effect::Vote(vote)) = keys(&mut inbox, "\n") else { panic!("no vote") };
+        assert_eq!(vote.reason, "too late");
+        // Settled meanwhile, it is not asked about again.
+        inbox.update(settled("ap_1"), noon());
+        inbox.update(Event::Voted(Err(away())), noon());
+        assert!(matches!(inbox.mode, Mode::List));
     }
 
     #[test]
