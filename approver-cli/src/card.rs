@@ -16,7 +16,7 @@ use vouchsafe_proto::v1::{
     Approval, ApprovalItem, ApprovalStatus, ApprovedBy, Asker, GrantKind, Vote,
 };
 
-pub(crate) use self::value::made;
+pub(crate) use self::value::{applied, made};
 use crate::text::{safe_line, shortened};
 use crate::time::{self, Time};
 use crate::words;
@@ -67,7 +67,7 @@ pub(crate) fn card(approval: &Approval, now: Time) -> String {
         card.line("vote", &voted(vote, now));
     }
     card.lines("approved by", people::approved_by(approval));
-    if let Some((label, lines)) = value::applied(approval) {
+    if let Some((label, lines)) = applied(approval) {
         card.lines(label, lines);
     } else if !approval.outcome_reason.is_empty() {
         card.line("outcome", &safe_line(&approval.outcome_reason));

@@ -145,9 +145,11 @@ fn completions(shell: Shell) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
+    use vouchsafe_proto::v1::revoke_leases_request::Which;
     use vouchsafe_proto::v1::{
-        BreakGlassRequest, CreateKeyRequest, ResumeLeasesRequest, ReviewBreakGlassRequest,
-        StopLeasesRequest, UpdateKeyRequest,
+        ApprovedByUser, BreakGlassRequest, CreateKeyRequest, ResumeLeasesRequest,
+        ReviewBreakGlassRequest, RevokeLeasesRequest, ShowStatsRequest, StopLeasesRequest,
+        SuggestRulesRequest, UpdateKeyRequest,
     };
 
     use super::*;
@@ -265,6 +267,60 @@ mod tests {
         assert_eq!(
             fake.asked(),
             [stop("", ""), stop("shop", ""), stop("", "ci"), Asked::Resume(resume)]
+        );
+    }
+
+    #[tokio::test]
+    async fn how_people_answer_and_what_that_suggests_are_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = fake::start(&Home::find(Some(dir.path().to_owned())).unwrap());
+        for line in [
+            "approvals stats --approver jane --rule Production",
+            "approvals stats -o json",
+            "approvals suggest --min 3",
+            "approvals suggest -o json --project shop",
+        ] {
+            run_in(dir.path(), line).await.unwrap();
+        }
+        let stats = |approver: &str, rule: &str| {
+            let (approver, rule) = (approver.to_owned(), rule.to_owned());
+            let project = "default".to_owned();
+            Asked::Stats(ShowStatsRequest { project, approver, rule, since: None })
+        };
+        let suggest = |project: &str, min_asks| {
+            let project = project.to_owned();
+            Asked::Suggest(SuggestRulesRequest { project, min_asks, since: None })
+        };
+        assert_eq!(
+            fake.asked(),
+            [
+                stats("jane", "Production"),
+                stats("", ""),
+                suggest("default", 3),
+                suggest("shop", 10)
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_somebody_approved_is_counted_before_it_is_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = fake::start(&Home::find(Some(dir.path().to_owned())).unwrap());
+        run_in(dir.path(), "leases revoke --approved-by jane --yes").await.unwrap();
+        run_in(dir.path(), "leases revoke ls_1").await.unwrap();
+        let request = |which, dry_run| {
+            Asked::Revoke(RevokeLeasesRequest {
+                project: "default".to_owned(),
+                reason: String::new(),
+                which: Some(which),
+                dry_run,
+            })
+        };
+        let jane = || Which::ApprovedBy(ApprovedByUser { user: "jane".to_owned(), since: None });
+        let one = Which::Id("ls_1".to_owned());
+        assert_eq!(
+            fake.asked(),
+            [request(jane(), true), request(jane(), false), request(one, false)]
         );
     }
 

@@ -53,7 +53,7 @@ Where the command did not run:
 #[derive(Args, Debug)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Command {
-    /// Variable to set, and its secret by URI or path, like DB=production/DATABASE_URL
+    /// Variable to set, and its secret by URI or path, like `DB=production/DATABASE_URL`
     #[arg(long, value_name = "NAME=URI", required = true, num_args = 1..)]
     env: Vec<String>,
     /// What it is for; the person who decides reads it
@@ -72,7 +72,7 @@ pub(crate) struct Command {
     on_lease_end: OnLeaseEnd,
     /// Command to run, and its arguments
     #[arg(last = true, required = true, num_args = 1.., value_name = "CMD")]
-    command: Vec<OsString>,
+    program: Vec<OsString>,
 }
 
 /// What to do when a lease ends while the command runs.
@@ -92,7 +92,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Exit, Cli
             .with_next("say what it is for: the person who decides reads it"));
     }
     let source = find_key(&command.key, context)?;
-    if let Some(program) = command.command.first() {
+    if let Some(program) = command.program.first() {
         child::find(program)?;
     }
     let mut signals = Signals::catch()?;
@@ -115,7 +115,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Exit, Cli
     };
     let mut held = Held::new(session, leases, began);
     let ran = match obtained {
-        Ok(Ok(values)) => match child::start(&command.command, variables(bindings, values)) {
+        Ok(Ok(values)) => match child::start(&command.program, variables(bindings, values)) {
             Ok(mut child) => {
                 child::attend(&mut child, &mut held, &mut signals, command.on_lease_end).await
             }

@@ -3,6 +3,7 @@
 
 mod emergency;
 mod keys;
+mod leases;
 mod secrets;
 
 use std::collections::HashMap;
@@ -19,14 +20,16 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use vouchsafe_proto::v1::approvals_server::{Approvals, ApprovalsServer};
 use vouchsafe_proto::v1::emergency_server::EmergencyServer;
 use vouchsafe_proto::v1::keys_server::KeysServer;
+use vouchsafe_proto::v1::leases_server::LeasesServer;
 use vouchsafe_proto::v1::secrets_server::SecretsServer;
 use vouchsafe_proto::v1::{
-    Approval, ApprovalEvent, ApprovalStatus, BreakGlassRequest, CreateKeyRequest,
+    AnswerStats, Approval, ApprovalEvent, ApprovalStatus, BreakGlassRequest, CreateKeyRequest,
     DeleteSecretRequest, GenerateSecretRequest, ImportSecretsRequest, ListApprovalsRequest,
     ListApprovalsResponse, ListSecretsRequest, PutSecretRequest, ResumeLeasesRequest,
-    ReviewBreakGlassRequest, RollBackSecretRequest, RotateSecretRequest, ShowApprovalRequest,
-    StopLeasesRequest, UndeleteSecretRequest, UpdateKeyRequest, UpdateSecretRequest, VoteRequest,
-    VoteResponse, WatchApprovalsRequest,
+    ReviewBreakGlassRequest, RevokeLeasesRequest, RollBackSecretRequest, RotateSecretRequest,
+    ShowApprovalRequest, ShowStatsRequest, ShowStatsResponse, StopLeasesRequest,
+    SuggestRulesRequest, SuggestRulesResponse, SuggestedRule, UndeleteSecretRequest,
+    UpdateKeyRequest, UpdateSecretRequest, VoteRequest, VoteResponse, WatchApprovalsRequest,
 };
 
 use crate::card::tests::approval;
@@ -59,6 +62,9 @@ pub(crate) enum Asked {
     ImportSecrets(ImportSecretsRequest),
     DeleteSecret(DeleteSecretRequest),
     UndeleteSecret(UndeleteSecretRequest),
+    Stats(ShowStatsRequest),
+    Suggest(SuggestRulesRequest),
+    Revoke(RevokeLeasesRequest),
 }
 
 impl Fake {
@@ -85,7 +91,11 @@ pub(crate) fn start(home: &Home) -> Fake {
     let votes = Arc::new(Mutex::new(Vec::new()));
     let asked = Book::default();
     let server = Server::builder()
-        .add_service(ApprovalsServer::new(TwoApprovals { votes: Arc::clone(&votes) }))
+        .add_service(ApprovalsServer::new(TwoApprovals {
+            votes: Arc::clone(&votes),
+            asked: asked.clone(),
+        }))
+        .add_service(LeasesServer::new(leases::Leases(asked.clone())))
         .add_service(KeysServer::new(keys::Keys(asked.clone())))
         .add_service(SecretsServer::new(secrets::Secrets(asked.clone())))
         .add_service(EmergencyServer::new(emergency::Emergency(asked.clone())));
@@ -99,6 +109,7 @@ pub(crate) fn start(home: &Home) -> Fake {
 
 struct TwoApprovals {
     votes: Arc<Mutex<Vec<VoteRequest>>>,
+    asked: Book,
 }
 
 /// The approval that is not listed.
@@ -179,15 +190,21 @@ impl Approvals for TwoApprovals {
 
     async fn show_stats(
         &self,
-        _request: Request<vouchsafe_proto::v1::ShowStatsRequest>,
-    ) -> Result<Response<vouchsafe_proto::v1::ShowStatsResponse>, Status> {
-        Err(Status::unimplemented("show_stats"))
+        request: Request<ShowStatsRequest>,
+    ) -> Result<Response<ShowStatsResponse>, Status> {
+        authenticated(&request)?;
+        self.asked.write(Asked::Stats(request.into_inner()));
+        let answers = AnswerStats { approver: "jane".to_owned(), answers: 3, ..Default::default() };
+        Ok(Response::new(ShowStatsResponse { answers: vec![answers], cut: true, since: None }))
     }
 
     async fn suggest_rules(
         &self,
-        _request: Request<vouchsafe_proto::v1::SuggestRulesRequest>,
-    ) -> Result<Response<vouchsafe_proto::v1::SuggestRulesResponse>, Status> {
-        Err(Status::unimplemented("suggest_rules"))
+        request: Request<SuggestRulesRequest>,
+    ) -> Result<Response<SuggestRulesResponse>, Status> {
+        authenticated(&request)?;
+        self.asked.write(Asked::Suggest(request.into_inner()));
+        let rule = SuggestedRule { toml: "[[rule]]\n".to_owned(), ..Default::default() };
+        Ok(Response::new(SuggestRulesResponse { rules: vec![rule], cut: true }))
     }
 }

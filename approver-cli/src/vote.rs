@@ -197,6 +197,12 @@ pub(crate) fn outcome(answer: &VoteResponse) -> String {
     }
     let mut lines = vec![format!("{} {id}", words::approval_status(approval.status))];
     lines.extend(answer.leases.iter().map(lease_line));
+    if let Some((label, told)) = card::applied(&approval) {
+        let what =
+            approval.items.first().map_or_else(String::new, |item| safe_line(&item.resource));
+        lines.push(format!("{label}: {what}"));
+        lines.extend(told);
+    }
     if let Some(until) = approval.session_until.and_then(time::from_proto) {
         let until = time::relative(until, time::now());
         lines.push(format!("the key may have the same again without asking; that ends {until}"));

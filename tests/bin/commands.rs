@@ -87,6 +87,39 @@ async fn an_ask_is_answered_once_and_by_who_may() {
 }
 
 #[tokio::test]
+async fn several_asks_are_answered_in_one_command() {
+    let daemon = RealDaemon::start().await;
+    let key = daemon.key("agent", "mcp:read,secrets:reveal").await;
+    let agent = Agent::new(daemon.url("/mcp"), key);
+    let uri = |name: &str| format!("vouchsafe://secrets/asked/{name}");
+    for name in ["ONE", "TWO"] {
+        daemon.put(&format!("asked/{name}"), "a value").await;
+    }
+    let ask = |name| json!({ "resources": [uri(name)], "reason": "for the test" });
+    let (one, two, ()) = tokio::join!(
+        agent.call("request_access", ask("ONE")),
+        agent.call("request_access", ask("TWO")),
+        async {
+            let (one, two) = (daemon.pending(&uri("ONE")).await, daemon.pending(&uri("TWO")).await);
+            let args = ["approve", &one, "ap_zzzz", &two, "--yes", "--uses", "3", "-o", "json"];
+            let said = daemon.vouchsafe(args).await.failed(NOT_FOUND);
+            let told = said.json();
+            assert_eq!(told[0]["approval"]["id"], json!(one), "{said}");
+            assert_eq!(told[1]["id"], json!("ap_zzzz"), "{said}");
+            assert_eq!(told[1]["exit_code"], json!(NOT_FOUND), "{said}");
+            assert_eq!(told[2]["leases"][0]["uses_left"], json!(3), "{said}");
+            assert!(said.stderr.contains("1 of 3 were not approved"), "{said}");
+            let args = ["deny", &one, &two, "--reason", "late", "--yes"];
+            let said = daemon.vouchsafe(args).await.failed(CONFLICT);
+            assert!(said.stderr.contains("2 of 2 were not denied"), "{said}");
+        }
+    );
+    for answer in [one, two] {
+        assert_eq!(answer.unwrap().status(), "approved");
+    }
+}
+
+#[tokio::test]
 async fn without_a_daemon_the_way_to_start_one_is_said() {
     let home = Home::init().await;
     let said = home.vouchsafe(["status"]).await.failed(UNREACHABLE);

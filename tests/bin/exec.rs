@@ -189,6 +189,15 @@ async fn what_cannot_be_done_is_said_and_nothing_is_run() {
     assert_eq!(leases(&daemon).await, ["released"], "the lease on the value that does not fit");
 }
 
+/// Waits for the end of a program whose input stays open until then.
+async fn is_over(running: &Running) {
+    until("it has ended", async || {
+        std::fs::read_to_string(format!("/proc/{}/stat", running.pid()))
+            .map_or(Some(()), |stat| stat.contains(") Z ").then_some(()))
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn signals_are_handed_on() {
     let daemon = daemon().await;
@@ -205,17 +214,13 @@ async fn signals_are_handed_on() {
         let running = exec(&daemon, &["--env", "ONE=free/ONE"], &script);
         running.prints("ready").await;
         running.signal(signal);
-        // Its input stays open until it has ended.
-        until("it has ended", async || {
-            std::fs::read_to_string(format!("/proc/{}/stat", running.pid()))
-                .map_or(Some(()), |stat| stat.contains(") Z ").then_some(()))
-        })
-        .await;
+        is_over(&running).await;
         assert_eq!(running.ended().await.1.code, code, "{name}");
     }
     let running = exec(&daemon, &["--env", "ONE=free/ONE"], "echo ready; read line");
     running.prints("ready").await;
     running.signal(Signal::TERM);
+    is_over(&running).await;
     let (status, said) = running.ended().await;
     assert_eq!(status.code(), Some(143), "{said}");
     assert!(leases(&daemon).await.iter().all(|status| status == "released"));
@@ -288,7 +293,7 @@ async fn it_waits_for_people_and_runs_once_they_approve() {
     daemon.vouchsafe(["approve", &id, "--only", only, "--yes"]).await.ok();
     let (_, said) = running.ended().await;
     assert_eq!((said.code, said.stdout.as_str()), (REFUSED, ""), "{said}");
-    assert!(said.stderr.contains("secrets/asked/TWO was left out"), "{said}");
+    assert!(said.stderr.contains("but only vouchsafe://secrets/asked/ONE\n"), "{said}");
     assert_eq!(pending(&daemon).await, 0);
     assert!(!leases(&daemon).await.contains(&"active".to_owned()));
 }
@@ -360,7 +365,7 @@ async fn a_lease_that_is_revoked_is_said_and_ends_the_command_where_that_is_want
     }
     daemon.vouchsafe(["leases", "revoke", "--key", "agent"]).await.ok();
     let said = warned.notes("the command goes on").await;
-    assert!(said.contains("secrets/free/ONE has ended") && said.contains("revoked"), "{said}");
+    assert!(said.contains("secrets/free/ONE: ") && said.contains("(revoked)"), "{said}");
     ended.prints("told").await;
     let (_, said) = ended.ended().await;
     assert_eq!(said.code, LEASE_ENDED, "{said}");
@@ -385,7 +390,7 @@ async fn leases_are_renewed_as_far_as_they_go() {
         "echo ready; while :; do read line; done",
     );
     let noted = short.notes("the command is ended").await;
-    assert!(noted.contains("its time is up"), "{noted}");
+    assert!(noted.contains("has ended (expired)"), "{noted}");
     assert_eq!(short.ended().await.1.code, LEASE_ENDED);
 
     until("it was renewed", async || {
@@ -399,4 +404,18 @@ async fn leases_are_renewed_as_far_as_they_go() {
     renewed.types("go on\n").await;
     let (_, said) = renewed.ended().await;
     assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{said}");
+}
+
+#[tokio::test]
+async fn a_command_that_does_not_end_when_it_is_told_is_made_to() {
+    let daemon = daemon().await;
+    daemon.rule("rules.toml", &format!("{RULES}{SHORT}"));
+    daemon.vouchsafe(["policy", "reload"]).await.ok();
+    daemon.put("short/ONE", VALUE).await;
+    let options = ["--env", "ONE=short/ONE", "--on-lease-end", "terminate"];
+    let running = exec(&daemon, &options, "trap '' TERM; echo ready; while :; do read line; done");
+    running.notes("the command is ended").await;
+    is_over(&running).await;
+    let (_, said) = running.ended().await;
+    assert_eq!((said.code, said.stderr.lines().count()), (LEASE_ENDED, 1), "{said}");
 }

@@ -3,6 +3,7 @@
 //! `TRYCMD=overwrite cargo test -p vouchsafe-tests --test cli` writes down what they say now.
 #![cfg(test)]
 
+mod import;
 mod inbox;
 mod picker;
 
@@ -69,6 +70,12 @@ async fn errors_of_a_home_that_nobody_serves() {
 async fn a_session() {
     let daemon = RealDaemon::start().await;
     cases(&daemon.path()).case("cli/session/*.trycmd").run();
+}
+
+#[tokio::test]
+async fn a_session_with_secrets() {
+    let daemon = RealDaemon::start().await;
+    cases(&daemon.path()).case("cli/secrets/*.trycmd").run();
 }
 
 #[tokio::test]

@@ -402,13 +402,11 @@ async fn a_session_covers_further_writes_under_its_rule() {
     assert_eq!(later.status(), "pending", "{later:?}");
 }
 
-#[tokio::test]
-async fn a_proposal_that_makes_no_sense_is_refused_and_repeats_no_value() {
-    let mut daemon = daemon().await;
-    daemon.add_key("plain", "ann", &["mcp:read"]).await;
-    let desk = Desk::of(&daemon);
+/// Proposals that make no sense: what they are refused with.
+#[expect(clippy::too_many_lines, reason = "it is a table")]
+fn senseless() -> Vec<(&'static str, Value, &'static str, &'static str)> {
     let target = uri("production/DB");
-    for (tool, arguments, code, message) in [
+    vec![
         (
             "write_secret",
             json!({ "uri": target }),
@@ -487,7 +485,15 @@ async fn a_proposal_that_makes_no_sense_is_refused_and_repeats_no_value() {
             "INVALID_ARGUMENT",
             "a lease is for `read` or `use`, not for `write`",
         ),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn a_proposal_that_makes_no_sense_is_refused_and_repeats_no_value() {
+    let mut daemon = daemon().await;
+    daemon.add_key("plain", "ann", &["mcp:read"]).await;
+    let desk = Desk::of(&daemon);
+    for (tool, arguments, code, message) in senseless() {
         let answer = desk.agent.call(tool, arguments.clone()).await;
         check_refused_as(&answer, code);
         assert_eq!(answer.message(), message, "{arguments}");

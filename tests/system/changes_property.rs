@@ -9,6 +9,7 @@ use vouchsafe_proto::v1::{Approval, ApprovalStatus, DeleteSecretRequest};
 use vouchsafe_tests::daemon::TestDaemon;
 use vouchsafe_tests::grpc::{no, yes};
 use vouchsafe_tests::mcp::uri;
+use vouchsafe_tests::process::setting;
 
 use crate::minutes;
 
@@ -69,9 +70,9 @@ struct Day {
 
 #[tokio::test]
 async fn what_an_approver_saw_is_what_was_applied() {
-    let seeds = match std::env::var("CHANGES_SEED") {
-        Ok(seed) => vec![seed.parse().unwrap()],
-        Err(_) => (1..=SEEDS).collect(),
+    let seeds = match setting("CHANGES_SEED") {
+        Some(seed) => vec![seed.parse().unwrap()],
+        None => (1..=SEEDS).collect(),
     };
     let mut applied = BTreeMap::new();
     for seed in seeds {
@@ -172,26 +173,18 @@ impl Day {
             assert_eq!(applied.outcome(), Outcome::Conflict, "{:#?}", self.steps);
             return Some("conflict");
         }
-        match proposed.value {
-            Some(value) => {
-                let is_new = secret.value.is_none();
-                secret.making += u32::from(is_new);
-                secret.version = if is_new { 1 } else { secret.version + 1 };
-                secret.value = Some(value);
-                assert_eq!(
-                    (applied.outcome(), applied.version),
-                    (Outcome::Written, secret.version),
-                    "{:#?}",
-                    self.steps
-                );
-                Some("written")
-            }
-            None => {
-                assert_eq!(applied.outcome(), Outcome::Deleted, "{:#?}", self.steps);
-                secret.value = None;
-                Some("deleted")
-            }
-        }
+        let Some(value) = proposed.value else {
+            assert_eq!(applied.outcome(), Outcome::Deleted, "{:#?}", self.steps);
+            secret.value = None;
+            return Some("deleted");
+        };
+        let is_new = secret.value.is_none();
+        secret.making += u32::from(is_new);
+        secret.version = if is_new { 1 } else { secret.version + 1 };
+        secret.value = Some(value);
+        let is = (applied.outcome(), applied.version);
+        assert_eq!(is, (Outcome::Written, secret.version), "{:#?}", self.steps);
+        Some("written")
     }
 
     async fn deny(&mut self) {

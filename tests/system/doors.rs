@@ -127,7 +127,8 @@ async fn a_wrong_call_is_refused_by_the_name_of_what_is_wrong() {
         &claude.call("request_access", writing).await,
         "INVALID_ARGUMENT",
         "a lease is for `read` or `use`, not for `write`",
-        "Call again with one of these.",
+        "Call again with one of these; `write_secret`, `rotate_secret` and `delete_secret` propose a \
+         change.",
     );
     check_refused_as(
         &claude.call("await_approval", json!({ "approval_id": "ap_zz" })).await,

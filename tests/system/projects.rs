@@ -26,7 +26,7 @@ fn key(project: &str, name: &str) -> CreateKeyRequest {
 }
 
 /// A daemon with a second project, `shop`, its key `till` and its secret.
-async fn daemon_with_shop() -> TestDaemon {
+pub(crate) async fn daemon_with_shop() -> TestDaemon {
     let mut daemon = prompt_daemon().await;
     let request = CreateProjectRequest { name: "shop".to_owned(), monthly: 0 };
     daemon.admin().projects().create_project(request).await.unwrap();

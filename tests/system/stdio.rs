@@ -11,10 +11,10 @@ use vouchsafe_tests::mcp::uri;
 use crate::{minutes, prompt_daemon};
 
 /// One connection.
-struct Line(BufReader<UnixStream>);
+pub(crate) struct Line(BufReader<UnixStream>);
 
 impl Line {
-    async fn open(daemon: &TestDaemon) -> Self {
+    pub(crate) async fn open(daemon: &TestDaemon) -> Self {
         let stream = UnixStream::connect(daemon.home().join("mcp.sock")).await.unwrap();
         Self(BufReader::new(stream))
     }
@@ -32,7 +32,7 @@ impl Line {
         line
     }
 
-    async fn request(&mut self, id: u64, method: &str, params: Value) -> Value {
+    pub(crate) async fn request(&mut self, id: u64, method: &str, params: Value) -> Value {
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         let answer: Value = serde_json::from_str(&self.say(&request.to_string()).await).unwrap();
         assert_eq!(answer["id"], id, "{answer}");
@@ -41,11 +41,16 @@ impl Line {
 
     /// Shakes hands as a bridge does, then as an MCP client does.
     async fn greet(&mut self, key: &str) {
+        self.greet_as(key, json!({})).await;
+    }
+
+    /// The same, for a client that can do this.
+    pub(crate) async fn greet_as(&mut self, key: &str, capabilities: Value) {
         let preamble = json!({ "key": key, "host": "laptop", "os_user": "ann" });
         let answer = self.say(&format!("VOUCHSAFE/1 {preamble}")).await;
         assert_eq!(answer, "VOUCHSAFE/1 {\"ok\":true}\n");
         let hello = json!({
-            "protocolVersion": "2025-11-25", "capabilities": {},
+            "protocolVersion": "2025-11-25", "capabilities": capabilities,
             "clientInfo": { "name": "desktop", "version": "2" },
         });
         let answer = self.request(0, "initialize", hello).await;

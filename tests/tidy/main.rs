@@ -123,6 +123,22 @@ fn each_of_these_crates_has_one_place() {
 }
 
 #[test]
+fn answers_to_agents_have_one_way_out() {
+    let marks =
+        ["ServerHandler for", "Service<RoleServer> for", ".notify_", "peer.send", ".peer()"];
+    let mut wrong = Vec::new();
+    for source in sources("daemon/src/mcp") {
+        let outlet = source.path.ends_with("mcp/outlet.rs");
+        for mark in marks {
+            if source.text.contains(mark) && !outlet {
+                wrong.push(format!("{} has {mark}", source.path.display()));
+            }
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
 fn the_core_depends_on_nothing_that_does_anything() {
     let manifest = read("daemon/core/Cargo.toml");
     let dependencies =

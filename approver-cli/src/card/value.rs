@@ -62,7 +62,7 @@ pub(crate) fn made(change: &Change) -> String {
 }
 
 /// What came of it, once it was approved: a label, and lines.
-pub(super) fn applied(approval: &Approval) -> Option<(&'static str, Vec<String>)> {
+pub(crate) fn applied(approval: &Approval) -> Option<(&'static str, Vec<String>)> {
     let applied = approval.applied?;
     let version = applied.version;
     Some(match applied.outcome() {

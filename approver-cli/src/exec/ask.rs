@@ -43,7 +43,7 @@ pub(super) type SecretValue = Zeroizing<Vec<u8>>;
 enum Unserved {
     /// People would have been asked anew; that ask was taken back.
     Asks,
-    Failed(CliError),
+    Trouble(Trouble),
 }
 
 #[derive(Deserialize)]
@@ -83,26 +83,30 @@ pub(super) async fn ask(
     progress: &Progress,
     leases: &mut Leases,
 ) -> Result<(), CliError> {
-    let mut waits: Option<Waits> = None;
+    let mut until: Option<Time> = None;
     let mut away_since: Option<Instant> = None;
     loop {
         let began = Instant::now();
-        let (tool, args) = match &waits {
+        let (tool, args) = match progress.approval() {
             None => ("request_access", wish.access()),
-            Some(waits) => ("await_approval", json!({ "approval_id": waits.approval })),
+            Some(id) => ("await_approval", json!({ "approval_id": id })),
         };
-        let answer = match session.call(tool, &args, &|words| progress.waits(words)).await {
+        let heard = |words: &str| progress.waits(words);
+        let answer = match call_until(session, tool, &args, &heard).await {
             Ok(said) => Answer::of(&said),
-            Err(Trouble::KeyRefused(error) | Trouble::Failed(error)) => return Err(error),
-            Err(Trouble::Away(error)) => {
-                let since = *away_since.get_or_insert(began);
-                if is_over(waits.as_ref(), since) {
+            Err(Unserved::Asks) => {
+                learn(session, progress.approval(), leases).await;
+                return Err(in_part(leases));
+            }
+            Err(Unserved::Trouble(Trouble::Away(error))) => {
+                if is_over(until, *away_since.get_or_insert(began)) {
                     return Err(error);
                 }
                 progress.away();
                 sleep(REJOIN_EVERY).await;
                 continue;
             }
+            Err(Unserved::Trouble(trouble)) => return Err(trouble.into()),
         };
         away_since = None;
         progress.back();
@@ -112,12 +116,10 @@ pub(super) async fn ask(
                 return complete(session, wish, leases).await;
             }
             "pending" => {
-                let pause = Duration::from_millis(answer.retry_after_ms);
-                let next = Waits::of(answer);
-                progress.waits(&next.words());
-                waits = Some(next);
+                until = time::exact_arg(&answer.expires_at).ok();
+                progress.waits(&waiting(&answer.approval_id, until));
                 // An answer that came at once was not waited for: there was no room to wait in.
-                sleep_until(began + pause).await;
+                sleep_until(began + Duration::from_millis(answer.retry_after_ms)).await;
             }
             _ => return Err(settled(answer)),
         }
@@ -138,7 +140,7 @@ pub(super) async fn read(
             format!("the lease on {uri} ended before its value was read"),
         )
         .with_next("nothing was run; run it again to ask anew"),
-        Unserved::Failed(error) => error,
+        Unserved::Trouble(trouble) => trouble.into(),
     })?;
     let Some(Released { value, encoding, lease }) = said.read() else {
         return Err(unread(Answer::of(&said)));
@@ -158,34 +160,21 @@ pub(super) async fn read(
     Ok(value)
 }
 
-/// An ask that waits.
-struct Waits {
-    approval: String,
-    until: Option<Time>,
-}
-
-impl Waits {
-    fn of(answer: Answer) -> Self {
-        Self { approval: answer.approval_id, until: time::exact_arg(&answer.expires_at).ok() }
-    }
-
-    /// As the daemon says it of one that it holds.
-    fn words(&self) -> String {
-        let until = self.until.map(|at| format!(" (expires {})", at.format("%H:%MZ")));
-        format!("waiting for approval {}{}", self.approval, until.unwrap_or_default())
-    }
+/// As the daemon says it while it holds a call.
+fn waiting(approval: &str, until: Option<Time>) -> String {
+    let until = until.map(|at| format!(" (expires {})", at.format("%H:%MZ"))).unwrap_or_default();
+    format!("waiting for approval {approval}{until}")
 }
 
 /// Whether the daemon has been away for so long that there is nothing to wait for any more.
-fn is_over(waits: Option<&Waits>, away_since: Instant) -> bool {
-    match waits.and_then(|waits| waits.until) {
+fn is_over(until: Option<Time>, away_since: Instant) -> bool {
+    match until {
         Some(until) => time::now() > until,
         None => away_since.elapsed() > AWAY_MAX,
     }
 }
 
-/// What was held before, or is given without asking, is no part of what was approved; what the
-/// approver left out is not asked for again.
+/// What was held before, or is given without asking, is no part of what was approved.
 async fn complete(session: &mut Session, wish: &Wish, leases: &mut Leases) -> Result<(), CliError> {
     if missing(wish, leases).is_empty() {
         return Ok(());
@@ -199,16 +188,24 @@ async fn complete(session: &mut Session, wish: &Wish, leases: &mut Leases) -> Re
             *leases = answer.leases;
             Ok(())
         }
-        Err(Unserved::Failed(error)) => Err(error),
-        Err(Unserved::Asks) => {
-            let missing = missing(wish, leases).join(", ");
-            Err(CliError::new(
-                Exit::Refused,
-                format!("not all was approved: {missing} was left out"),
-            )
-            .with_next("nothing was run; ask for what was approved, or speak with the approver"))
-        }
+        Err(Unserved::Trouble(trouble)) => Err(trouble.into()),
+        Err(Unserved::Asks) => Err(in_part(leases)),
     }
+}
+
+/// The leases of an approval that was given in part, so that they can be given back.
+async fn learn(session: &mut Session, approval: Option<String>, leases: &mut Leases) {
+    let args = json!({ "approval_id": approval.unwrap_or_default() });
+    if let Ok(said) = session.call("await_approval", &args, &|_| ()).await {
+        leases.extend(Answer::of(&said).leases);
+    }
+}
+
+/// What an approver left out is not asked for again.
+fn in_part(leases: &Leases) -> CliError {
+    let given: Vec<String> = leases.iter().map(|lease| safe_line(&lease.resource)).collect();
+    CliError::new(Exit::Refused, format!("not all was approved, but only {}", given.join(", ")))
+        .with_next("nothing was run; ask for what was approved, or speak with the approver")
 }
 
 fn missing(wish: &Wish, leases: &Leases) -> Vec<String> {
@@ -216,35 +213,51 @@ fn missing(wish: &Wish, leases: &Leases) -> Vec<String> {
     wish.uris.iter().filter(|uri| !is_leased(uri)).cloned().collect()
 }
 
-/// Calls what nobody has to be asked for. Where people are asked after all, takes that back.
+/// Calls what nobody has to be asked for any more.
 async fn unasked(session: &mut Session, tool: &str, args: &Value) -> Result<Said, Unserved> {
     let since = Instant::now();
     loop {
-        let (asked, approval) = (Notify::new(), RefCell::new(String::new()));
-        let heard = |words: &str| {
-            approval.replace(approval_in(words).unwrap_or_default());
-            asked.notify_one();
-        };
-        let said = tokio::select! {
-            biased;
-            said = session.call(tool, args, &heard) => Some(said),
-            () = asked.notified() => None,
-        };
-        let approval = match said {
-            None => approval.into_inner(),
-            Some(Ok(said)) if said.status() == "pending" => said.text("/approval_id"),
-            Some(Ok(said)) => return Ok(said),
-            Some(Err(Trouble::Away(_))) if since.elapsed() < AWAY_APPROVED_MAX => {
+        match call_until(session, tool, args, &approval_in).await {
+            Err(Unserved::Trouble(Trouble::Away(_))) if since.elapsed() < AWAY_APPROVED_MAX => {
                 sleep(REJOIN_EVERY).await;
-                continue;
             }
-            Some(Err(trouble)) => return Err(Unserved::Failed(trouble.into())),
-        };
-        let args = json!({ "approval_id": approval });
-        // One that cannot be taken back expires by itself.
-        drop(session.call("withdraw_approval", &args, &|_| ()).await);
-        return Err(Unserved::Asks);
+            Ok(said) if said.status() == "pending" => {
+                withdraw(session, said.text("/approval_id")).await;
+                return Err(Unserved::Asks);
+            }
+            other => return other,
+        }
     }
+}
+
+/// Calls, and gives the call up once people are asked what they should not be: what `heard` makes
+/// of its progress then is the approval, which is taken back.
+async fn call_until(
+    session: &mut Session,
+    tool: &str,
+    args: &Value,
+    heard: &dyn Fn(&str) -> Option<String>,
+) -> Result<Said, Unserved> {
+    let (asked, approval) = (Notify::new(), RefCell::new(None));
+    let listen = |words: &str| {
+        if let Some(other) = heard(words) {
+            approval.replace(Some(other));
+            asked.notify_one();
+        }
+    };
+    tokio::select! {
+        biased;
+        said = session.call(tool, args, &listen) => return said.map_err(Unserved::Trouble),
+        () = asked.notified() => {}
+    }
+    withdraw(session, approval.take().unwrap_or_default()).await;
+    Err(Unserved::Asks)
+}
+
+/// One that cannot be taken back expires by itself.
+async fn withdraw(session: &mut Session, approval: String) {
+    let args = json!({ "approval_id": approval });
+    drop(session.call("withdraw_approval", &args, &|_| ()).await);
 }
 
 /// It was asked for, and not granted.

@@ -101,7 +101,7 @@ pub(super) async fn attend(
                     OnLeaseEnd::Warn => "the command goes on",
                     OnLeaseEnd::Terminate => "the command is ended",
                 };
-                note(&format!("the lease on {resource} has ended: {how}; {then}"));
+                note(&format!("{resource}: {how}; {then}"));
                 if on_lease_end == OnLeaseEnd::Terminate && !ended_by_us {
                     ended_by_us = true;
                     kill_at = Some(Instant::now() + END_MAX);

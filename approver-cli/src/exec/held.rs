@@ -67,7 +67,7 @@ impl Held {
     /// loses nothing.
     pub(super) async fn ended(&mut self) -> Ended {
         loop {
-            if let Some(ended) = self.pop_ended("its time is up") {
+            if let Some(ended) = self.pop_expired() {
                 return ended;
             }
             if self.leases.iter().all(|lease| lease.told) {
@@ -161,7 +161,7 @@ impl Held {
         let said = self.session.call("renew_lease", &args, &|_| ()).await?;
         gone.told = true;
         let how = match Answer::of(&said).into_error().message {
-            how if how.is_empty() => "it is no longer there".to_owned(),
+            how if how.is_empty() => format!("the lease {} has ended", safe_line(&gone.id)),
             how => how,
         };
         Ok(Some(Ended { resource: gone.resource.clone(), how }))
@@ -187,27 +187,25 @@ impl Held {
             let said = self.session.call("renew_lease", &args, &|_| ()).await?;
             let answer = Answer::of(&said);
             lease.renew_at = None;
-            match &answer.lease {
-                Some(seen) => lease.learn(seen),
-                None => {
-                    let is_news = !matches!(answer.code.as_str(), "LEASE_AT_LIMIT" | "LEASE_ENDED");
-                    if is_news {
-                        let why = answer.into_error().message;
-                        note(&format!("the lease on {} is not renewed: {why}", lease.resource));
-                    }
-                }
+            let is_known = matches!(answer.code.as_str(), "LEASE_AT_LIMIT" | "LEASE_ENDED");
+            if let Some(seen) = &answer.lease {
+                lease.learn(seen);
+            } else if !is_known {
+                let why = answer.into_error().message;
+                note(&format!("the lease on {} is not renewed: {why}", lease.resource));
             }
         }
         Ok(())
     }
 
     /// One whose time is up by our own clock, if there is one.
-    fn pop_ended(&mut self, how: &str) -> Option<Ended> {
+    fn pop_expired(&mut self) -> Option<Ended> {
         let now = time::now();
         let over = |lease: &&mut Lease| !lease.told && lease.expires_at <= now;
         let lease = self.leases.iter_mut().find(over)?;
         (lease.told, lease.active) = (true, false);
-        Some(Ended { resource: lease.resource.clone(), how: how.to_owned() })
+        let how = format!("the lease {} has ended (expired)", safe_line(&lease.id));
+        Some(Ended { resource: lease.resource.clone(), how })
     }
 
     /// The key is no longer let in: whatever it held serves no more.

@@ -63,13 +63,16 @@ impl Progress {
     }
 
     /// People are asked. The words are the daemon's: `waiting for approval ap_.. (expires 14:05Z)`.
-    pub(super) fn waits(&self, words: &str) {
+    /// What comes back is the approval that it speaks of, where that is another one than before.
+    pub(super) fn waits(&self, words: &str) -> Option<String> {
         let first = {
             let mut state = self.state.borrow_mut();
             state.away = false;
-            if let Some(approval) = approval_in(words) {
-                state.approval = Some(approval);
+            let approval = approval_in(words);
+            if approval.is_some() && state.approval.is_some() && approval != state.approval {
+                return approval;
             }
+            state.approval = state.approval.take().or(approval);
             let first = state.words.is_empty();
             state.words = safe_line(words);
             first
@@ -79,6 +82,7 @@ impl Progress {
         } else if first {
             note(&safe_line(words));
         }
+        None
     }
 
     /// The daemon does not answer.
@@ -150,7 +154,8 @@ mod tests {
     async fn the_line_says_which_approval_waits_for_how_long_and_why() {
         let progress = Progress::new("INC-1042: looking\nat it");
         assert_eq!(progress.line(), "");
-        progress.waits("waiting for approval ap_7k3m (expires 14:05Z)");
+        assert_eq!(progress.waits("waiting for approval ap_7k3m (expires 14:05Z)"), None);
+        assert_eq!(progress.waits("waiting for approval ap_8").as_deref(), Some("ap_8"));
         assert_eq!(progress.approval().as_deref(), Some("ap_7k3m"));
         let line = progress.line();
         let rest =

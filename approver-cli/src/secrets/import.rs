@@ -26,9 +26,9 @@ use crate::{output, prompt};
 /// them has changed in the meantime, none is. Whatever is wrong in the file is named with its line,
 /// and then nothing is sent. Values are never shown.
 ///
-/// dotenv: NAME=VALUE lines, with or without `export`; comments; values in single quotes, double
-/// quotes (with \n, \r, \t, \", \\ and \$) or backticks, over several lines too. `$NAME` is kept as
-/// it is: nothing is put in for it.
+/// dotenv: NAME=VALUE lines, with or without `export`; comments; values in single quotes, in
+/// backticks, or in double quotes with their escapes, over several lines too. `$NAME` is kept as it
+/// is: nothing is put in for it.
 ///
 /// JSON and YAML: names and values, nested to make paths. Strings are kept as they are, numbers and
 /// booleans as they are written; null and lists are refused.

@@ -35,11 +35,19 @@ pub(crate) struct Put {
     /// Refuse unless the secret is at this version; 0: unless it does not exist yet
     #[arg(long, value_name = "N")]
     expected_version: Option<u64>,
+    // Here only to say why it is refused.
+    /// For values that are generated
+    #[arg(long, value_name = "CRON", hide = true)]
+    rotate_every: Option<String>,
     #[command(flatten)]
     settings: Settings,
 }
 
 pub(super) async fn run(put: Put, context: &Context) -> Result<(), CliError> {
+    if put.rotate_every.is_some() {
+        return Err(CliError::usage("a value that is given cannot be made anew by itself")
+            .with_next("leave --rotate-every out, or use `vouchsafe secrets generate`"));
+    }
     let settings = put.settings.request()?;
     let mut value = match put.from_approval {
         Some(_) => Vec::new().into(),

@@ -68,7 +68,9 @@ impl Redactor {
     pub fn of<'a>(values: impl IntoIterator<Item = &'a SecretBytes>) -> Self {
         let values: Vec<_> = values.into_iter().collect();
         let mut builder = Self::builder(values.len());
-        values.into_iter().for_each(|value| builder.add(value));
+        for value in values {
+            builder.add(value);
+        }
         builder.build()
     }
 

@@ -5,14 +5,14 @@
 //! against the version that was shown; a secret that has moved on is left as it is.
 
 mod apply;
+mod unasked;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use vouchsafe_core::approval::{
-    Approval, Approved, Ask, Before, Change, Effect, ExpiryCause, Facts, How, JoinKey, Proposed,
-    Vote,
+    Approval, Approved, Ask, Before, Change, Effect, ExpiryCause, Facts, JoinKey, Proposed,
 };
 use vouchsafe_core::audit::Action;
 use vouchsafe_core::caller::Agent;
@@ -22,12 +22,13 @@ use vouchsafe_core::resource::{Operation, Resource, SecretPath};
 use vouchsafe_core::secret::{DESCRIPTION_CHARS_MAX, Generator, RotationSchedule, SecretBytes};
 use vouchsafe_core::text::{escape_json, escape_untrusted};
 
-pub(super) use self::apply::{Made, Making, apply, apply_voted};
+pub(super) use self::apply::{Making, apply_voted};
+use self::unasked::{Unasked, make_unasked};
 use super::agents::Done;
 use super::asks::{Arguments, Asked, Plea, Wanted, Wish, need_scope, no_secret, save_settled};
 use super::doors::unchanged_agent;
 use super::emergency::check_not_stopped;
-use super::gives::{Given, Stand};
+use super::gives::Stand;
 use super::{Broker, ChangeMade, Changed, Code, Refused, Stop, cause, entries, random};
 use crate::generate;
 use crate::store::{SecretRecord, Tx};
@@ -271,7 +272,9 @@ fn propose(
         (Stand::Given(given), Some(waiting)) => {
             let sealed = tx.proposal(waiting.ask.id)?.map(Sealed::from_bytes);
             let what = Unasked { ask: waiting.ask, votes: waiting.votes, sealed, waited: true };
-            make_unasked(tx, wish, draft, making, given, what, &mut settled)?
+            let (made, mut ended) = make_unasked(tx, wish, draft, making, given, what)?;
+            settled.append(&mut ended);
+            made
         }
         (Stand::Given(given), None) => match draft.change(&wanted, generator) {
             Err(generator) => Came::Needs(generator),
@@ -280,76 +283,14 @@ fn propose(
                 let ask = Ask { change: Some(change), ..ask };
                 let sealed = draft.value.as_ref().map(|ready| ready.sealed.clone());
                 let what = Unasked { ask, votes: Vec::new(), sealed, waited: false };
-                make_unasked(tx, wish, draft, making, given, what, &mut settled)?
+                let (made, mut ended) = make_unasked(tx, wish, draft, making, given, what)?;
+                settled.append(&mut ended);
+                made
             }
         },
         (Stand::Leased(_), _) => return Err(Refused::internal().into()),
     };
     Ok(Done { what, settled })
-}
-
-/// A change that nobody is asked for.
-struct Unasked {
-    ask: Ask,
-    votes: Vec<Vote>,
-    sealed: Option<Sealed>,
-    /// An equal ask waited for people, and waits no more.
-    waited: bool,
-}
-
-/// Makes a change at once. What the rule's conditions or a session approve is kept as an approval;
-/// what nobody has to be asked for is an entry of the log alone.
-fn make_unasked(
-    tx: &mut Tx<'_>,
-    wish: &Wish,
-    draft: &Draft,
-    making: &Making,
-    given: Given,
-    what: Unasked,
-    settled: &mut Vec<Approval>,
-) -> Result<Came, Stop> {
-    let Unasked { ask, votes, sealed, waited } = what;
-    let (how, said) = match given {
-        Given::Free(free) => (How::Automatic { conditions: Vec::new() }, Some(Given::Free(free))),
-        Given::Observed(seen) => {
-            (How::Automatic { conditions: Vec::new() }, Some(Given::Observed(seen)))
-        }
-        Given::Automatic(conditions) => (How::Automatic { conditions }, None),
-        Given::Session(session) => (How::Session { approval: session.approval }, None),
-    };
-    let approved = Approved { votes, ..Approved::without_votes(ask, how, tx.now()) };
-    let kept = waited || said.is_none();
-    if kept {
-        let approval = Approval::Approved(approved.clone());
-        if waited {
-            if !tx.save_approval(&approval)? {
-                return Err(Refused::internal().into());
-            }
-        } else {
-            tx.insert_settled_approval(&approval)?;
-        }
-        tx.mark_told(approved.ask.id, tx.now().wall)?;
-        let entry = entries::by_agent(Action::APPROVAL_AUTOMATIC, &wish.agent);
-        let entry = entries::approved_by(entries::asked(entry, &approved.ask), &approved.how);
-        tx.append(&entry.detail("level", wish.agent.settings.level.as_str()))?;
-    }
-    let rule = approved.ask.items.first().ok_or_else(Refused::internal)?.rule.clone();
-    let entry = |action| {
-        let entry = entries::by_agent(action, &wish.agent);
-        match &said {
-            Some(said) => said.said(wish.worded(entry), &rule),
-            None => entry,
-        }
-    };
-    let made = Made { approved, sealed, new_secret: draft.new_secret, kept };
-    let (approved, mut ended) = apply(tx, making, made, &entry)?;
-    settled.append(&mut ended);
-    let approval = Approval::Approved(approved);
-    let change = ChangeMade::of(&approval, kept).ok_or_else(Refused::internal)?;
-    if kept {
-        settled.push(approval);
-    }
-    Ok(Came::Made(Box::new(change)))
 }
 
 impl Draft {
@@ -368,19 +309,16 @@ impl Draft {
     /// How the value is made, where it is made here. Refused where there is nothing to be rotated
     /// or deleted.
     fn generator(&self, wanted: &Wanted<'_>) -> Result<Option<Generator>, Refused> {
-        match (&self.proposal, &wanted.secret) {
-            (Proposal::Write { value: NewValue::Given(_), .. }, _) => Ok(None),
-            (Proposal::Write { value: NewValue::Generated(generator), .. }, _) => {
+        let there = || wanted.secret.as_ref().ok_or_else(|| no_secret(&self.resource));
+        match &self.proposal {
+            Proposal::Write { value: NewValue::Given(_), .. } => Ok(None),
+            Proposal::Write { value: NewValue::Generated(generator), .. } => {
                 Ok(Some(generator.clone()))
             }
-            (Proposal::Rotate { .. } | Proposal::Delete, None) => Err(no_secret(&self.resource)),
-            (Proposal::Delete, Some(_)) => Ok(None),
-            (Proposal::Rotate { generator: Some(generator) }, Some(_)) => {
-                Ok(Some(generator.clone()))
-            }
-            (Proposal::Rotate { generator: None }, Some(secret)) => {
-                let generator = secret.value.generator.clone();
-                generator.map(Some).ok_or_else(|| not_generated(&self.resource))
+            Proposal::Delete => there().map(|_| None),
+            Proposal::Rotate { generator } => {
+                let generator = generator.as_ref().or(there()?.value.generator.as_ref());
+                generator.cloned().map(Some).ok_or_else(|| not_generated(&self.resource))
             }
         }
     }

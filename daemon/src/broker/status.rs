@@ -118,7 +118,7 @@ impl Broker {
             Some(past) => fault(
                 "secrets",
                 past,
-                "Put or rotate it, then give it another date: `vouchsafe secrets update`.",
+                "Renew it, then give it another date: `vouchsafe secrets update PATH --expires`.",
             ),
         };
         let mut checks = vec![log, checkpoints, head, policy, reviews, secrets];

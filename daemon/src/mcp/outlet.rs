@@ -322,7 +322,9 @@ impl Answer for ReadResourceResponse {
     fn mask(&mut self, redactor: &Redactor) {
         match self {
             Self::Complete(ReadResourceResult { contents, .. }) => {
-                contents.iter_mut().for_each(|contents| mask_contents(contents, redactor));
+                for contents in contents {
+                    mask_contents(contents, redactor);
+                }
             }
             Self::InputRequired(result) => mask_input(result, redactor),
             _ => *self = ReadResourceResult::new(Vec::new()).into(),

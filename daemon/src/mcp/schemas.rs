@@ -36,52 +36,8 @@ pub(super) fn input(tool: Tool) -> Arc<JsonObject> {
             }),
             json!(["uri"]),
         ),
-        Tool::RequestAccess => (
-            json!({
-                "resources": {
-                    "type": "array",
-                    "description": "The secrets' URIs, each once.",
-                    "items": { "type": "string", "maxLength": URI_CHARS_MAX },
-                    "minItems": 1,
-                    "maxItems": ITEMS_MAX,
-                    "uniqueItems": true,
-                },
-                "operation": {
-                    "type": "string",
-                    "description": "What for; `read` where nothing is said.",
-                    "enum": ["use", "read"],
-                },
-                "reason": reason(),
-                "reason_kind": reason_kind(),
-                "duration": duration(),
-            }),
-            json!(["resources"]),
-        ),
-        Tool::WriteSecret => (
-            json!({
-                "uri": uri(),
-                "value": {
-                    "type": "string",
-                    "description": "The value, as text. Leave it out to have it made here.",
-                    "minLength": 1,
-                    "maxLength": VALUE_BYTES_MAX,
-                },
-                "value_base64": {
-                    "type": "string",
-                    "description": "Instead of `value`: bytes that are no text, as base64.",
-                    "minLength": 1,
-                },
-                "generate": generate(),
-                "description": {
-                    "type": "string",
-                    "description": "What the secret is, in a line; leave it out to keep it.",
-                    "maxLength": DESCRIPTION_CHARS_MAX,
-                },
-                "reason": reason(),
-                "reason_kind": reason_kind(),
-            }),
-            json!(["uri"]),
-        ),
+        Tool::RequestAccess => (resources(), json!(["resources"])),
+        Tool::WriteSecret => (new_value(), json!(["uri"])),
         Tool::RotateSecret => (
             json!({
                 "uri": uri(),
@@ -135,14 +91,7 @@ pub(super) fn output(tool: Tool) -> Arc<JsonObject> {
         Tool::RequestAccess | Tool::ListLeases => {
             json!({ "leases": { "type": "array", "items": { "type": "object" } } })
         }
-        Tool::AwaitApproval => {
-            let mut members = members(changed());
-            members.insert(
-                "leases".to_owned(),
-                json!({ "type": "array", "items": { "type": "object" } }),
-            );
-            Value::Object(members)
-        }
+        Tool::AwaitApproval => leases_or_changed(),
         Tool::WriteSecret | Tool::RotateSecret | Tool::DeleteSecret => changed(),
         Tool::WithdrawApproval => json!({}),
         Tool::RenewLease => json!({ "lease": { "type": "object" } }),
@@ -225,6 +174,61 @@ fn refusal() -> JsonObject {
         },
         "retry_after_seconds": { "type": "integer", "description": "Wait so long first." },
     }))
+}
+
+/// What an ask for several secrets says.
+fn resources() -> Value {
+    json!({
+        "resources": {
+            "type": "array",
+            "description": "The secrets' URIs, each once.",
+            "items": { "type": "string", "maxLength": URI_CHARS_MAX },
+            "minItems": 1,
+            "maxItems": ITEMS_MAX,
+            "uniqueItems": true,
+        },
+        "operation": {
+            "type": "string",
+            "description": "What for; `read` where nothing is said.",
+            "enum": ["use", "read"],
+        },
+        "reason": reason(),
+        "reason_kind": reason_kind(),
+        "duration": duration(),
+    })
+}
+
+/// A value for a secret, or how it is made.
+fn new_value() -> Value {
+    json!({
+        "uri": uri(),
+        "value": {
+            "type": "string",
+            "description": "The value, as text. Leave it out to have it made here.",
+            "minLength": 1,
+            "maxLength": VALUE_BYTES_MAX,
+        },
+        "value_base64": {
+            "type": "string",
+            "description": "Instead of `value`: bytes that are no text, as base64.",
+            "minLength": 1,
+        },
+        "generate": generate(),
+        "description": {
+            "type": "string",
+            "description": "What the secret is, in a line; leave it out to keep it.",
+            "maxLength": DESCRIPTION_CHARS_MAX,
+        },
+        "reason": reason(),
+        "reason_kind": reason_kind(),
+    })
+}
+
+/// What came of any ask.
+fn leases_or_changed() -> Value {
+    let mut members = members(changed());
+    members.insert("leases".to_owned(), json!({ "type": "array", "items": { "type": "object" } }));
+    Value::Object(members)
 }
 
 /// What came of a change.

@@ -197,10 +197,14 @@ impl Tool {
             | Self::ListLeases
             | Self::QueryAudit
             | Self::Whoami => (true, true),
-            // These ask people and use leases up.
-            Self::ReadSecret | Self::RequestAccess | Self::RenewLease => (false, false),
+            // These ask people, use leases up, and make another version each time.
+            Self::ReadSecret
+            | Self::RequestAccess
+            | Self::RenewLease
+            | Self::WriteSecret
+            | Self::RotateSecret
+            | Self::DeleteSecret => (false, false),
             Self::WithdrawApproval | Self::ReleaseLease => (false, true),
-            Self::WriteSecret | Self::RotateSecret | Self::DeleteSecret => (false, false),
         };
         // Earlier versions stay, but what works with the current one stops working.
         let destructive =

@@ -41,6 +41,19 @@ struct BriefAsk {
     operation: Operation,
 }
 
+/// Walks the primary key backwards from a time.
+pub(super) const ASKS_ABOUT: &str = "-- asks_about
+     SELECT a.id, a.key_id, a.status, a.asked_at, a.settled_at
+     FROM approval_items i JOIN approvals a ON a.id = i.approval_id
+     WHERE i.project_id = $1 AND i.resource = $2 AND i.asked_at <= $3
+     ORDER BY i.asked_at DESC, i.approval_id DESC LIMIT $4";
+/// Walks the index of times backwards.
+pub(super) const EACH_ANSWERED: &str = "-- each_answered
+     SELECT a.body FROM approvals a
+     WHERE a.project_id = $1 AND a.asked_at >= $2
+       AND EXISTS (SELECT 1 FROM approval_votes v WHERE v.approval_id = a.id)
+     ORDER BY a.asked_at DESC, a.id DESC";
+
 impl Reader<'_> {
     /// The newest asks about a resource, not after `until`, the newest first.
     pub fn asks_about(
@@ -51,11 +64,7 @@ impl Reader<'_> {
         limit: u32,
     ) -> Result<Vec<PastAsk>, StoreError> {
         self.query(
-            "-- asks_about
-             SELECT a.id, a.key_id, a.status, a.asked_at, a.settled_at
-             FROM approval_items i JOIN approvals a ON a.id = i.approval_id
-             WHERE i.project_id = $1 AND i.resource = $2 AND i.asked_at <= $3
-             ORDER BY i.asked_at DESC, i.approval_id DESC LIMIT $4",
+            ASKS_ABOUT,
             params![project.to_string(), resource.to_string(), until.ms(), limit],
             |row| {
                 let word: String = row.get(2)?;
@@ -92,14 +101,8 @@ impl Reader<'_> {
         since: UnixTime,
         mut f: impl FnMut(&Approval) -> bool,
     ) -> Result<(), StoreError> {
-        self.each(
-            "-- each_answered
-             SELECT a.body FROM approvals a
-             WHERE a.project_id = $1 AND a.asked_at >= $2
-               AND EXISTS (SELECT 1 FROM approval_votes v WHERE v.approval_id = a.id)
-             ORDER BY a.asked_at DESC, a.id DESC",
-            params![project.to_string(), since.ms()],
-            |row| Ok(f(&json(row, 0)?)),
-        )
+        self.each(EACH_ANSWERED, params![project.to_string(), since.ms()], |row| {
+            Ok(f(&json(row, 0)?))
+        })
     }
 }

@@ -11,6 +11,18 @@ use super::approvals::{Before, RowFilter};
 use super::columns::{json, to_json};
 use super::sql::{Reader, Tx, integer, parsed};
 
+/// Looks up a vote for each active lease.
+pub(super) const LEASES_APPROVED_BY: &str = "-- active_leases_approved_by
+     SELECT l.body FROM leases l JOIN approval_votes v ON v.approval_id = l.approval_id
+     WHERE l.status = 'active' AND l.project_id = $1
+       AND v.user_id = $2 AND v.ballot = 'approve' AND v.at >= $3";
+/// Looks for votes for each active lease. That it names a time, as each lease has, is what makes the
+/// engine go by the index of those that are active.
+pub(super) const LEASES_WITHOUT_VOTES: &str = "-- active_leases_without_votes
+     SELECT l.body FROM leases l
+     WHERE l.status = 'active' AND l.expires_at > 0 AND l.project_id = $1
+       AND NOT EXISTS (SELECT 1 FROM approval_votes v WHERE v.approval_id = l.approval_id)";
+
 impl Reader<'_> {
     /// The lease of that id.
     pub fn lease(&self, id: LeaseId) -> Result<Option<Lease>, StoreError> {
@@ -83,29 +95,20 @@ impl Reader<'_> {
         since: UnixTime,
     ) -> Result<Vec<Active>, StoreError> {
         let leases = self.query(
-            "-- active_leases_approved_by
-             SELECT l.body FROM leases l JOIN approval_votes v ON v.approval_id = l.approval_id
-             WHERE l.status = 'active' AND l.project_id = $1
-               AND v.user_id = $2 AND v.ballot = 'approve' AND v.at >= $3",
+            LEASES_APPROVED_BY,
             params![project.to_string(), user.to_string(), since.ms()],
             |row| json(row, 0),
         )?;
         Ok(leases.into_iter().filter_map(active).collect())
     }
 
-    /// All active leases of a project whose approval nobody voted on.
+    /// All active leases of a project that have no approval, or one that nobody voted on.
     pub fn active_leases_without_votes(
         &self,
         project: ProjectId,
     ) -> Result<Vec<Active>, StoreError> {
-        let leases = self.query(
-            "-- active_leases_without_votes
-             SELECT l.body FROM leases l
-             WHERE l.status = 'active' AND l.project_id = $1 AND l.approval_id IS NOT NULL
-               AND NOT EXISTS (SELECT 1 FROM approval_votes v WHERE v.approval_id = l.approval_id)",
-            params![project.to_string()],
-            |row| json(row, 0),
-        )?;
+        let leases =
+            self.query(LEASES_WITHOUT_VOTES, params![project.to_string()], |row| json(row, 0))?;
         Ok(leases.into_iter().filter_map(active).collect())
     }
 

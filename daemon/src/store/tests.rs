@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::vault::{RootKey, Vault};
 
 mod migrations;
+mod plans;
 mod wiping;
 
 const START_MS: i64 = 1_795_257_840_000;

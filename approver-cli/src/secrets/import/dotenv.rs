@@ -2,6 +2,8 @@
 //!
 //! There is no standard. What the tools agree on is read as they do; where they disagree, a remark
 //! says how it was read. Nothing of the environment is read or set, and no variable is put in.
+//! The crates for this put variables in, and give pairs without their lines, so that neither a bad
+//! line nor a duplicate could be named: hence a parser of our own.
 //! A message never repeats what stands in the file, except a name that is there twice: what stands
 //! before a `=` may be a piece of a value.
 
@@ -111,7 +113,7 @@ impl Reader<'_> {
         }
         self.skip_line();
         // The ends of lines are the file's, not the value's: written out, they are kept.
-        let raw = Zeroizing::new(raw.replace("\r\n", "\n"));
+        let raw = with_line_feeds(raw);
         if quote != '"' {
             return Some((raw, Vec::new()));
         }
@@ -164,9 +166,21 @@ fn find_close(text: &str, quote: char) -> Option<Quoted<'_>> {
     None
 }
 
+/// With LF where there was CRLF.
+fn with_line_feeds(raw: &str) -> Zeroizing<String> {
+    // As much room as it can need: growing would leave copies behind.
+    let mut value = Zeroizing::new(String::with_capacity(raw.len()));
+    for (n, line) in raw.split("\r\n").enumerate() {
+        if n > 0 {
+            value.push('\n');
+        }
+        value.push_str(line);
+    }
+    value
+}
+
 /// Double quotes know a few escapes; what they do not know stays as it is.
 fn unescaped(raw: &str) -> Zeroizing<String> {
-    // As much room as it can need: growing would leave copies behind.
     let mut value = Zeroizing::new(String::with_capacity(raw.len()));
     let mut chars = raw.chars();
     while let Some(c) = chars.next() {

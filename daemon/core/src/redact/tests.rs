@@ -20,7 +20,8 @@ fn check(value: &[u8], text: &str, masked: &str) {
 
 /// With every character as `\uXXXX`.
 fn all_escaped(text: &str) -> String {
-    text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect()
+    let escapes: Vec<_> = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+    escapes.concat()
 }
 
 fn in_json(text: &str) -> String {
@@ -30,7 +31,7 @@ fn in_json(text: &str) -> String {
 
 fn percent(bytes: &[u8], plain: impl Fn(u8) -> bool) -> String {
     let one = |b: &u8| if plain(*b) { char::from(*b).to_string() } else { format!("%{b:02x}") };
-    bytes.iter().map(one).collect()
+    bytes.iter().map(one).collect::<Vec<_>>().concat()
 }
 
 /// How programs write these bytes, each with a name.

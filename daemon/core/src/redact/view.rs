@@ -82,12 +82,16 @@ impl View {
             let read = if rest.first() == Some(&mark) { decode(rest) } else { None };
             if let Some((bytes, count, length)) = read {
                 let span = self.span(at..at + length);
-                bytes.iter().take(count).for_each(|byte| view.push(*byte, span));
+                for byte in bytes.iter().take(count) {
+                    view.push(*byte, span);
+                }
                 at += length;
                 changed = true;
             } else {
                 let span = self.span(at..at + 1);
-                rest.first().into_iter().for_each(|byte| view.push(*byte, span));
+                if let Some(byte) = rest.first() {
+                    view.push(*byte, span);
+                }
                 at += 1;
             }
         }
@@ -192,7 +196,9 @@ impl Spans {
     pub(super) fn merged(mut self) -> Vec<(usize, usize)> {
         self.0.sort_unstable();
         let mut merged = Self::default();
-        self.0.into_iter().for_each(|span| merged.push(span));
+        for span in self.0 {
+            merged.push(span);
+        }
         merged.0
     }
 }

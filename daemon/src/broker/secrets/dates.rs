@@ -29,7 +29,7 @@ pub(in crate::broker) fn warning(
         let are = if count == 1 { "secret is past its" } else { "secrets are past their" };
         format!(
             "{count} {are} date, or will be within 7 days: {named}. \
-             `vouchsafe secrets update PATH --expires-at` gives another date."
+             `vouchsafe secrets update PATH --expires` gives another date."
         )
     }))
 }

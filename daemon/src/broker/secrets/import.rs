@@ -184,7 +184,7 @@ fn check_all(planned: &[Planned<'_>]) -> Result<(), Refused> {
             planned.len(),
             named.join("; ")
         ),
-        "Look at the plan again, with `--plan`, and decide again.",
+        "Look at the plan again: `vouchsafe secrets import FILE`.",
     ))
 }
 

@@ -227,7 +227,7 @@ proptest! {
         let (a, b) = (asked(&first, versions.0), asked(&second, versions.1));
         prop_assert_eq!(a == b, a.digest() == b.digest());
         let vote = yes(&Pending::new(a), "ann");
-        let answered = Pending::new(b.clone()).vote(vote, &people(&["ann"]), &now());
+        let answered = Pending::new(b).vote(vote, &people(&["ann"]), &now());
         if first == second && versions.0 == versions.1 {
             let approved = approved(answered.unwrap());
             let order = approved.order(Some((shown().0, versions.1))).unwrap().unwrap();

@@ -159,7 +159,7 @@ fn offers(habits: Vec<Habit>) -> Vec<Offer> {
 
 /// The rules in force with all that is offered.
 fn together(offers: &[Offer]) -> RuleSet {
-    let offered: String = offers.iter().map(|offer| format!("\n{}", offer.toml)).collect();
+    let offered: String = offers.iter().flat_map(|offer| ["\n", offer.toml.as_str()]).collect();
     read(&format!("{GOVERNING}{offered}"))
 }
 
@@ -184,7 +184,7 @@ fn decision(set: &RuleSet, key: &str, path: &str, operation: Operation) -> &'sta
 #[test]
 fn a_suggestion_is_a_whole_rule_that_says_what_it_stands_on() {
     let offers = offers(vec![habit("claude", "production/DB", Operation::Read)]);
-    let expected = r##"# claude asked 12 times to read vouchsafe://secrets/production/DB (2026-10-24 to
+    let expected = r#"# claude asked 12 times to read vouchsafe://secrets/production/DB (2026-10-24 to
 # 2026-11-21), and it was approved each time, by bob, jane@example.com.
 # The rule "Production" asks people for it. This one says the same for this alone, and
 # does not ask where claude wants to read it.
@@ -210,8 +210,8 @@ operations = ["write", "delete"]
 approvers = ["group:security"]
 pending_for = "1h"
 lease = { default = "15m", max = "1h" }
-"##;
-    assert_eq!(offers.first().unwrap().toml, expected);
+"#;
+    assert_eq!(offers[0].toml, expected);
 }
 
 #[test]
@@ -264,12 +264,12 @@ fn several_suggestions_can_be_put_in_force_together() {
     assert_eq!(offers.iter().map(|it| it.adds).collect::<Vec<_>>(), [true, false, false, true]);
     let with = together(&offers);
     assert_eq!(decision(&with, "cursor", "production/API", Operation::Read), "approves");
-    let widened = &offers.get(1).unwrap().toml;
+    let widened = &offers[1].toml;
     assert!(
         widened.ends_with("#   requester = [\"claude\"]\n#   operations = [\"use\", \"read\"]\n")
     );
     // With both operations, a rule for both keys would let cursor use what it never asked for.
-    assert!(offers.get(2).unwrap().toml.contains("cannot say both"), "{offers:?}");
+    assert!(offers[2].toml.contains("cannot say both"), "{offers:?}");
 }
 
 #[test]
@@ -279,5 +279,5 @@ fn names_are_short_enough_and_given_once() {
     let habits = paths.iter().map(|path| habit("claude-of-the-lab", path, Operation::Read));
     let offers = offers(habits.collect());
     together(&offers);
-    assert!(offers.get(1).unwrap().name.ends_with(" (2)"), "{offers:?}");
+    assert!(offers[1].name.ends_with(" (2)"), "{offers:?}");
 }
