@@ -50,9 +50,8 @@ enum Verb {
         /// Id of the approval, or its beginning
         id: String,
     },
-    /// Tell how people answer: how many asks, how often yes, how fast
+    // Their arguments describe these two.
     Stats(stats::Stats),
-    /// Suggest rules for what people always approve, as TOML
     Suggest(suggest::Suggest),
 }
 

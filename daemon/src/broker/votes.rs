@@ -86,7 +86,7 @@ impl Broker {
                     settled => self.settled(settled),
                 }
                 self.inner.count.leased(u64::try_from(leases.len()).unwrap_or(u64::MAX));
-                Ok((self.with_evidence(*view).await, leases))
+                Ok((*view, leases))
             }
             Voted::TooLate(approval) => {
                 self.settled(&approval);

@@ -10,7 +10,7 @@ use vouchsafe_core::id::SecretId;
 
 use crate::broker::secrets::{end_secret, next_version};
 use crate::broker::{Refused, Stop, cause, entries};
-use crate::store::{Origin, SecretRecord, Tx, Upkeep, ValueRecord};
+use crate::store::{Origin, SecretRecord, Tx, ValueRecord};
 use crate::vault::{Sealed, Vault};
 
 /// What making a change takes besides the change.
@@ -128,20 +128,9 @@ fn write(
     let sealed = sealed.ok_or_else(Refused::internal)?;
     let (ask, now) = (&approved.ask, tx.now().wall);
     let is_new = new.found.is_none();
-    let mut secret = new.found.unwrap_or_else(|| SecretRecord {
-        id: new.id,
-        project: order.project(),
-        path: order.path().clone(),
-        description: String::new(),
-        version: 0,
-        created_at: now,
-        updated_at: now,
-        updated_by: String::new(),
-        deleted_at: None,
-        purged_at: None,
-        upkeep: Upkeep::default(),
-        value: ValueRecord::default(),
-    });
+    let mut secret = new
+        .found
+        .unwrap_or_else(|| SecretRecord::new(new.id, order.project(), order.path().clone(), now));
     let value = ValueRecord {
         bytes: proposed.facts.bytes,
         origin: Origin::Proposed,
