@@ -456,10 +456,10 @@ async fn what_met_a_changed_secret_can_be_put_after_all() {
     let again = desk.put_proposed("staging/DB", &approval).await;
     check_said(
         again,
-        Code::FailedPrecondition,
-        "APPROVAL_EXPIRED",
-        &format!("the value that was proposed in {approval} was kept for a while and is wiped"),
-        "Have the agent propose it again.",
+        Code::AlreadyExists,
+        "ALREADY_EXISTS",
+        &format!("the value proposed in {approval} is stored already, as version 3"),
+        "`vouchsafe secrets versions staging/DB` shows it.",
     );
     let none = desk.put_proposed("staging/DB", "ap_0000000000000000").await;
     check_code(none, Code::NotFound, "APPROVAL_NOT_FOUND");

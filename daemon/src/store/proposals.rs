@@ -2,12 +2,12 @@
 
 use rusqlite::params;
 use vouchsafe_core::approval::{Approval, JoinKey};
-use vouchsafe_core::id::ApprovalId;
+use vouchsafe_core::id::{ApprovalId, SecretId};
 use vouchsafe_core::time::UnixTime;
 
 use super::StoreError;
 use super::columns::{json, to_json};
-use super::sql::{Reader, Tx};
+use super::sql::{Reader, Tx, count};
 
 impl Reader<'_> {
     /// The sealed value that was proposed in an approval, while it is kept.
@@ -17,6 +17,20 @@ impl Reader<'_> {
              SELECT sealed FROM proposals WHERE approval_id = $1",
             params![approval.to_string()],
             |row| row.get(0),
+        )
+    }
+
+    /// The version of a secret that a value proposed in this approval was stored as, if it was.
+    pub fn version_proposed_in(
+        &self,
+        secret: SecretId,
+        approval: ApprovalId,
+    ) -> Result<Option<u64>, StoreError> {
+        self.query_opt(
+            "-- version_proposed_in
+             SELECT version FROM secret_versions WHERE secret_id = $1 AND approval_id = $2",
+            params![secret.to_string(), approval.to_string()],
+            |row| count(row, 0),
         )
     }
 

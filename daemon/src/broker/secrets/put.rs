@@ -189,12 +189,19 @@ fn take(
             format!("`vouchsafe approvals show {}` shows what it is about.", ask.id),
         )
     })?;
-    let sealed = tx.proposal(ask.id)?.ok_or_else(|| {
-        Refused::new(
+    let sealed = tx.proposal(ask.id)?;
+    let stored_as = tx.version_proposed_in(secret.id, ask.id)?;
+    let sealed = sealed.ok_or_else(|| match stored_as {
+        Some(version) => Refused::new(
+            Code::AlreadyExists,
+            format!("the value proposed in {} is stored already, as version {version}", ask.id),
+            format!("`vouchsafe secrets versions {}` shows it.", secret.path),
+        ),
+        None => Refused::new(
             Code::ApprovalExpired,
             format!("the value that was proposed in {} was kept for a while and is wiped", ask.id),
             "Have the agent propose it again.",
-        )
+        ),
     })?;
     let value = ValueRecord {
         bytes: proposed.facts.bytes,
