@@ -206,6 +206,13 @@ async fn the_second_of_two_proposals_is_a_conflict_that_loses_nothing() {
     let told = desk.agent.call("write_secret", value("production/DB", "the-second-one")).await;
     assert!(told.is_error && told.status() == "conflict", "{told:?}");
     assert_eq!(told.content["version"], 2);
+    check_said(
+        desk.person.approve(&shown).await,
+        Code::FailedPrecondition,
+        "APPROVAL_SETTLED",
+        &format!("the approval {second} was approved by cat at 2026-11-21T10:00:00.000Z"),
+        "The decision stands; `vouchsafe secrets rollback` and `undelete` take a change back.",
+    );
     assert_eq!(desk.reads("production/DB").await.value(), "the-first-one");
     let log = daemon.admin().log_of("secret.conflicted").await.pop().unwrap();
     assert_eq!((&log["outcome"], &log["details"]["found"]), (&json!("failed"), &json!(2)));

@@ -129,11 +129,13 @@ pub(super) fn settled_already(approval: &Approval) -> Refused {
         | Approval::Denied(_)
         | Approval::Withdrawn(_) => Code::ApprovalSettled,
     };
-    Refused::new(
-        code,
-        format!("the approval {} {how}", approval.ask().id),
-        "The decision stands; `vouchsafe leases revoke` takes a lease back.",
-    )
+    let next = match &approval.ask().change {
+        None => "The decision stands; `vouchsafe leases revoke` takes a lease back.",
+        Some(_) => {
+            "The decision stands; `vouchsafe secrets rollback` and `undelete` take a change back."
+        }
+    };
+    Refused::new(code, format!("the approval {} {how}", approval.ask().id), next)
 }
 
 fn too_late(approval: &Approval) -> Refused {
