@@ -179,7 +179,8 @@ impl Broker {
     pub async fn await_approval(&self, agent: &Agent, id: &str) -> Result<AwaitOutcome, Refused> {
         let subject = entries::by_agent(Action::APPROVAL_JOINED, agent);
         let (agent, id) = (agent.clone(), id.to_owned());
-        let stands = self.run("await_approval", subject, move |tx| {
+        // It gives nothing, and a denial that nobody is told of is of little use on a full disk.
+        let stands = self.run_essential("await_approval", subject, move |tx| {
             live_agent(tx, &agent)?;
             let approval = own_approval(tx, &agent, &id)?;
             match approval {
