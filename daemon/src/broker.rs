@@ -47,6 +47,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use vouchsafe_core::approval::Approval;
 use vouchsafe_core::audit::{Entry, Outcome};
@@ -75,6 +76,9 @@ use crate::policy_files::PolicyFiles;
 use crate::store::{Store, StoreError, Tx, WriteError};
 use crate::vault::{RootSource, Vault};
 pub use vouchsafe_core::project::DEFAULT_PROJECT;
+
+/// Values that are made at once at most.
+const MAKERS_MAX: usize = 2;
 
 /// The broker. Clones share it.
 #[derive(Clone)]
@@ -157,6 +161,8 @@ struct Inner {
     reloading: tokio::sync::Mutex<()>,
     limits: Limits,
     keeping: tokio::sync::Mutex<secrets::Keeping>,
+    /// Places for values that are being made.
+    makers: Arc<Semaphore>,
     draining: CancellationToken,
     clock_seen: Mutex<Option<Now>>,
     mcp_url: OnceLock<String>,
@@ -189,6 +195,7 @@ impl Broker {
             doors: Doors::default(),
             reloading: tokio::sync::Mutex::new(()),
             limits: Limits::default(),
+            makers: Arc::new(Semaphore::new(MAKERS_MAX)),
             keeping: tokio::sync::Mutex::default(),
             draining: CancellationToken::new(),
             clock_seen: Mutex::new(None),

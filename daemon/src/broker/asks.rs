@@ -212,18 +212,7 @@ impl Wish {
         ask: Ask,
         wanted: &[(Wanted<'_>, Vec<Outcome>)],
     ) -> Result<Pending, Stop> {
-        for (wanted, _) in wanted {
-            self.check_reason(wanted.rule)?;
-        }
-        let (pending, _) = tx.count_asks(self.agent.key, tx.now().wall)?;
-        if pending >= PENDING_MAX {
-            return Err(Refused::new(
-                Code::TooManyPending,
-                format!("{pending} asks of this key wait for people already"),
-                "Wait for answers with `await_approval`, or take some back with `withdraw_approval`.",
-            )
-            .into());
-        }
+        self.check_may_ask(tx, wanted.iter().map(|(wanted, _)| wanted.rule))?;
         let entry = entries::by_agent(Action::APPROVAL_REQUESTED, &self.agent);
         let entry = entries::asked(entry, &ask).detail("level", self.agent.settings.level.as_str());
         let conditions = wanted.iter().flat_map(|(_, outcomes)| outcomes);
@@ -234,6 +223,27 @@ impl Wish {
         }
         tx.append(&entry)?;
         Ok(pending)
+    }
+
+    /// Refuses a new ask that lacks its reason, or that comes beside too many others.
+    pub(super) fn check_may_ask<'r>(
+        &self,
+        tx: &Tx<'_>,
+        rules: impl Iterator<Item = &'r Rule>,
+    ) -> Result<(), Stop> {
+        for rule in rules {
+            self.check_reason(rule)?;
+        }
+        let (pending, _) = tx.count_asks(self.agent.key, tx.now().wall)?;
+        if pending >= PENDING_MAX {
+            return Err(Refused::new(
+                Code::TooManyPending,
+                format!("{pending} asks of this key wait for people already"),
+                "Wait for answers with `await_approval`, or take some back with `withdraw_approval`.",
+            )
+            .into());
+        }
+        Ok(())
     }
 
     /// Checks the reason by a rule.

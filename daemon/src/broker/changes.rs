@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use vouchsafe_core::approval::{
-    Approval, Approved, Ask, Before, Change, Effect, ExpiryCause, Facts, JoinKey, Proposed,
+    Approval, Approved, Ask, Before, Change, Effect, ExpiryCause, Facts, JoinKey, Pending, Proposed,
 };
 use vouchsafe_core::audit::Action;
 use vouchsafe_core::caller::Agent;
@@ -30,7 +30,6 @@ use super::doors::unchanged_agent;
 use super::emergency::check_not_stopped;
 use super::gives::Stand;
 use super::{Broker, ChangeMade, Changed, Code, Refused, Stop, cause, entries, random};
-use crate::generate;
 use crate::store::{SecretRecord, Tx};
 use crate::vault::{Place, Sealed, Vault};
 
@@ -169,23 +168,14 @@ impl Broker {
         Making { vault: Arc::clone(&self.inner.vault), keep_for: self.inner.settings.undelete_for }
     }
 
-    /// Makes a value, away from threads that others wait for.
+    /// Makes the value that a proposal lacks.
     async fn make(
         &self,
         agent: &Agent,
         draft: &Draft,
         generator: Generator,
     ) -> Result<Ready, Refused> {
-        let kind = generator.clone();
-        let made = tokio::task::spawn_blocking(move || generate::make(&kind)).await;
-        let made = match made {
-            Ok(Ok(made)) => made,
-            Ok(Err(error)) => {
-                tracing::error!(error = cause(&error), "no value was made");
-                return Err(Refused::internal());
-            }
-            Err(_) => return Err(Refused::internal()),
-        };
+        let made = self.make_value(&generator).await?;
         self.ready(agent, draft, &made.value, Some(generator), made.public_key)
     }
 
@@ -235,30 +225,19 @@ fn propose(
             None => Came::Asked(Asked::Settled(Box::new(told))),
         }));
     }
-    let waiting = match tx.pending_approval(&join_key)? {
-        None => None,
-        Some(pending) => match pending.expire(tx.now()) {
-            Approval::Pending(pending) if wanted.is_as_shown(&pending.ask) => Some(pending),
-            Approval::Pending(pending) => {
-                // It would come to nothing, and the agent still wants it.
-                let ended = pending.cut_short(ExpiryCause::SecretChanged, tx.now());
-                save_settled(tx, &ended, Action::APPROVAL_EXPIRED)?;
-                tx.mark_told(ended.ask().id, tx.now().wall)?;
-                settled.push(ended);
-                None
-            }
-            expired => {
-                save_settled(tx, &expired, Action::APPROVAL_EXPIRED)?;
-                tx.mark_told(expired.ask().id, tx.now().wall)?;
-                return Ok(Done::of(Came::Asked(Asked::Expired(Box::new(expired)))));
-            }
-        },
+    let waiting = match still_waiting(tx, &wanted, &join_key, &mut settled)? {
+        Ok(waiting) => waiting,
+        Err(expired) => return Ok(Done::of(Came::Asked(Asked::Expired(expired)))),
     };
     let generator = draft.generator(&wanted)?;
     let what = match (wish.judge(tx, &wanted)?, waiting) {
         (Stand::Asks(_), Some(waiting)) => Came::Asked(wish.join(tx, waiting)?),
         (Stand::Asks(outcomes), None) => match draft.change(&wanted, generator) {
-            Err(generator) => Came::Needs(generator),
+            Err(generator) => {
+                // No value is made for an ask that is refused.
+                wish.check_may_ask(tx, std::iter::once(wanted.rule))?;
+                Came::Needs(generator)
+            }
             Ok(change) => {
                 let ask = wish.draft(tx, draft.id, std::iter::once(&wanted))?;
                 let ask = Ask { change: Some(change), ..ask };
@@ -291,6 +270,32 @@ fn propose(
         (Stand::Leased(_), _) => return Err(Refused::internal().into()),
     };
     Ok(Done { what, settled })
+}
+
+/// The equal ask that waits for people, if there is one and its time is not up. One that was made
+/// before the secret moved on would come to nothing, and the agent still wants it: it ends here.
+fn still_waiting(
+    tx: &mut Tx<'_>,
+    wanted: &Wanted<'_>,
+    join_key: &JoinKey,
+    settled: &mut Vec<Approval>,
+) -> Result<Result<Option<Pending>, Box<Approval>>, Stop> {
+    let Some(pending) = tx.pending_approval(join_key)? else { return Ok(Ok(None)) };
+    let ended = match pending.expire(tx.now()) {
+        Approval::Pending(pending) if wanted.is_as_shown(&pending.ask) => {
+            return Ok(Ok(Some(pending)));
+        }
+        Approval::Pending(pending) => pending.cut_short(ExpiryCause::SecretChanged, tx.now()),
+        expired => {
+            save_settled(tx, &expired, Action::APPROVAL_EXPIRED)?;
+            tx.mark_told(expired.ask().id, tx.now().wall)?;
+            return Ok(Err(Box::new(expired)));
+        }
+    };
+    save_settled(tx, &ended, Action::APPROVAL_EXPIRED)?;
+    tx.mark_told(ended.ask().id, tx.now().wall)?;
+    settled.push(ended);
+    Ok(Ok(None))
 }
 
 impl Draft {

@@ -116,10 +116,22 @@ impl Broker {
         .await
     }
 
-    /// Makes a value away from threads that others wait for: an RSA key takes seconds.
-    async fn make_value(&self, generator: &Generator) -> Result<Made, Refused> {
+    /// Makes a value away from threads that others wait for, and few at once: an RSA key takes
+    /// seconds of a processor, and agents may ask for many.
+    pub(in crate::broker) async fn make_value(
+        &self,
+        generator: &Generator,
+    ) -> Result<Made, Refused> {
+        let places = Arc::clone(&self.inner.makers);
+        // Never closed; without a place nothing is made.
+        let place = places.acquire_owned().await.map_err(|_| Refused::internal())?;
         let generator = generator.clone();
-        match tokio::task::spawn_blocking(move || generate::make(&generator)).await {
+        let making = move || {
+            // Held until it is made, whether or not anybody waits for it by then.
+            let _place = place;
+            generate::make(&generator)
+        };
+        match tokio::task::spawn_blocking(making).await {
             Ok(Ok(made)) => Ok(made),
             Ok(Err(error)) => {
                 tracing::error!(error = cause(&error), "no value was made");
