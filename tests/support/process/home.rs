@@ -73,13 +73,14 @@ impl Home {
         self.write("vouchsafe.toml", text);
     }
 
-    /// Writes a file of rules and takes away the other ones.
+    /// Writes a file of rules and takes away the other ones. The folder stays: a daemon may be
+    /// watching it.
     pub fn rule(&self, name: &str, text: &str) {
         let dir = self.path().join("policies");
-        if dir.exists() {
-            std::fs::remove_dir_all(&dir).unwrap();
-        }
         std::fs::create_dir_all(&dir).unwrap();
+        for other in std::fs::read_dir(&dir).unwrap() {
+            std::fs::remove_file(other.unwrap().path()).unwrap();
+        }
         std::fs::write(dir.join(name), text).unwrap();
     }
 
