@@ -4,13 +4,14 @@ use std::error::Error;
 
 use protox::prost::Message as _;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "vouchsafe/v1/approvals.proto",
     "vouchsafe/v1/audit.proto",
     "vouchsafe/v1/common.proto",
     "vouchsafe/v1/emergency.proto",
     "vouchsafe/v1/keys.proto",
     "vouchsafe/v1/leases.proto",
+    "vouchsafe/v1/notify.proto",
     "vouchsafe/v1/policy.proto",
     "vouchsafe/v1/projects.proto",
     "vouchsafe/v1/secrets.proto",

@@ -140,6 +140,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
                 set_groups: update.no_groups || !update.groups.is_empty(),
                 groups: update.groups,
                 project: context.project_named(),
+                ..UpdateUserRequest::default()
             };
             let changes_roles = request.set_roles;
             let user = context.daemon().await?.users().update_user(request).await?.into_inner();

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use self::assemble::AssembleError;
 pub use self::check::{Checked, VerifyError, check_config, verify};
 use self::doors::Doors;
 pub use self::error::{StartError, StopError};
@@ -25,6 +26,7 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::home::{Home, Lock};
+use crate::notify::Channels;
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 
@@ -44,6 +46,7 @@ pub struct App {
     home: Home,
     lock: Lock,
     metrics: Metrics,
+    channels: Channels,
     doors: Doors,
     /// The policy folder, where it is to be watched.
     watched: Option<PathBuf>,
@@ -69,15 +72,16 @@ impl App {
     ) -> Result<Self, StartError> {
         let lock = home.lock()?;
         let metrics = Metrics::new();
-        let broker = assemble::broker(config, &home, clock, &metrics)?;
+        let channels = Channels::build(&config.notify).map_err(AssembleError::Channel)?;
+        let broker = assemble::broker(config, &home, clock, &metrics, &channels)?;
         let doors = Doors::bind(config, &home).await?;
         let watched = config.policy.watch.then(|| config.policy.dir.clone());
-        Ok(Self { broker, home, lock, metrics, doors, watched })
+        Ok(Self { broker, home, lock, metrics, channels, doors, watched })
     }
 
     /// Serves, and says so in the log and in `run.json`.
     pub async fn spawn(self) -> Result<Running, StartError> {
-        let Self { broker, home, lock, metrics, doors, watched } = self;
+        let Self { broker, home, lock, metrics, channels, doors, watched } = self;
         let tasks = Tasks::new();
         let (http_addr, grpc_addr) = (doors.http_addr(), doors.grpc_addr());
         broker.serves_mcp_at(format!("http://{http_addr}/mcp"));
@@ -85,6 +89,7 @@ impl App {
         broker.begin_policy().await.map_err(StartError::Broker)?;
         doors.open(&broker, &metrics, &tasks);
         running::watch(&broker, &tasks, watched);
+        running::deliver(&broker, &tasks, channels);
         home.write_run(http_addr, grpc_addr)?;
         Ok(Running { http_addr, grpc_addr, broker, home, tasks, _lock: lock })
     }

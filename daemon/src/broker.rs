@@ -21,6 +21,7 @@ mod glass;
 mod keys;
 mod leases;
 mod limits;
+mod messages;
 mod paging;
 mod policy;
 mod policy_change;
@@ -52,6 +53,7 @@ use tokio_util::sync::CancellationToken;
 use vouchsafe_core::approval::Approval;
 use vouchsafe_core::audit::{Entry, Outcome};
 use vouchsafe_core::policy::{ApproverRef, Options};
+use vouchsafe_core::route::Channel;
 use vouchsafe_core::time::{Now, UnixTime};
 
 pub use self::approvals::ApprovalWatch;
@@ -65,6 +67,7 @@ pub use self::glass::{BrokenGlass, GlassCommand};
 pub use self::leases::Revoked;
 pub use self::limits::Charge;
 use self::limits::Limits;
+pub use self::messages::Post;
 pub(crate) use self::policy::members;
 pub use self::sessions::SessionView;
 pub use self::setup::Setup;
@@ -99,6 +102,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who counts.
     pub count: Arc<dyn Count>,
+    /// Who delivers what cannot wait.
+    pub post: Arc<dyn Post>,
     /// How it is set.
     pub settings: Settings,
 }
@@ -136,6 +141,14 @@ pub struct Settings {
     pub undelete_for: Duration,
     /// How many versions of a secret are kept, the newest.
     pub keep_versions: u32,
+    /// The channels that there are, by name.
+    pub channels: Vec<Channel>,
+    /// How long a message is tried for.
+    pub give_up_after: Duration,
+    /// How links to the web pages begin; none: with the address of the HTTP door.
+    pub public_url: Option<String>,
+    /// Messages by e-mail hold a link that answers without signing in.
+    pub one_time_links: bool,
 }
 
 /// Who has to approve a change of the rules.
@@ -153,6 +166,7 @@ struct Inner {
     policy: Arc<PolicyFiles>,
     clock: Arc<dyn Clock>,
     count: Arc<dyn Count>,
+    post: Arc<dyn Post>,
     settings: Settings,
     started_at: UnixTime,
     wakes: Wakes,
@@ -180,7 +194,7 @@ enum Stop {
 impl Broker {
     /// A broker of these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, vault, policy, clock, count, settings } = parts;
+        let Parts { store, vault, policy, clock, count, post, settings } = parts;
         let started_at = clock.now().wall;
         let wakes = Wakes::new(settings.waiting_max);
         let inner = Inner {
@@ -189,6 +203,7 @@ impl Broker {
             policy,
             clock,
             count,
+            post,
             settings,
             started_at,
             wakes,

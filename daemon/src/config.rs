@@ -6,6 +6,7 @@
 
 mod environment;
 mod file;
+mod notify;
 
 use std::fmt;
 use std::fs;
@@ -17,6 +18,9 @@ use std::time::Duration;
 use vouchsafe_core::policy::ApproverRef;
 
 pub use self::environment::Environment;
+pub use self::notify::{
+    Email, Notify, PublicUrl, Slack, SlackWay, SmtpTls, Webhook, WebhookTemplate, WebhookUrl,
+};
 
 /// The name of the file in a home.
 pub const FILE_NAME: &str = "vouchsafe.toml";
@@ -42,6 +46,8 @@ pub struct Config {
     pub store: Store,
     /// `[secrets]`: how long values are kept that are not in use.
     pub secrets: Secrets,
+    /// `[notify]`: how people are reached.
+    pub notify: Notify,
 }
 
 /// `[secrets]`
@@ -67,6 +73,10 @@ pub struct Http {
     pub allowed_origins: Vec<String>,
     /// `max_connections`: at once; 1024, and 1 to 65536.
     pub max_connections: usize,
+    /// `public_url`: where people's browsers reach the daemon, such as
+    /// `https://vouchsafe.example.com`; the links in messages begin so. None: the address itself.
+    /// Its name need not be in `allowed_hosts` too.
+    pub public_url: Option<PublicUrl>,
 }
 
 /// `[grpc]`
@@ -219,6 +229,7 @@ impl Config {
                 allowed_hosts: Vec::new(),
                 allowed_origins: Vec::new(),
                 max_connections: 1024,
+                public_url: None,
             },
             grpc: Grpc::default(),
             mcp: Mcp { block_for: Duration::from_secs(25), max_waiting: 1000 },
@@ -227,6 +238,7 @@ impl Config {
             log: Log { filter: "info".to_owned(), format: LogFormat::default() },
             store: Store { readers: 4 },
             secrets: Secrets { undelete_for: Duration::from_hours(30 * 24), keep_versions: 100 },
+            notify: Notify::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ mod io;
 mod keys;
 mod leases;
 mod listen;
+mod notify;
 mod policy;
 mod projects;
 mod secrets;

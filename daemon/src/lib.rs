@@ -9,6 +9,7 @@ pub mod grpc;
 pub mod hardening;
 pub mod home;
 pub mod mcp;
+pub mod notify;
 pub mod policy_files;
 pub mod reconcile;
 pub mod store;

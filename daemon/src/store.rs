@@ -17,6 +17,7 @@ mod keys;
 mod leases;
 mod log;
 mod migrate;
+mod outbox;
 mod policy;
 mod pool;
 mod projects;
@@ -25,6 +26,7 @@ mod replay;
 mod reviews;
 mod secrets;
 mod sessions;
+mod sign_ins;
 mod sql;
 mod stops;
 mod tidy;
@@ -46,6 +48,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
+use vouchsafe_core::route::Events;
 
 pub use approvals::{Before, RowFilter};
 pub use audit::{ActionFilter, EntryPage, Filter, GroupBy, Head, ResourceFilter, StoredEntry};
@@ -53,6 +56,7 @@ pub use engine::Database;
 pub use error::{OpenError, StartError, StoreError, WriteError};
 pub use evidence::PastAsk;
 pub use keys::{KeyRecord, KeyStanding};
+pub use outbox::{Delivery, DeliveryFilter, Held, UnknownHeld, Unrouted, Waiting};
 pub use policy::{AcceptedPolicy, PolicyChange};
 pub use secrets::{Origin, SecretRecord, UnknownOrigin, Upkeep, ValueRecord, VersionRecord};
 pub use sql::{Reader, Tx};
@@ -86,6 +90,8 @@ pub struct Limits {
     pub ballast: Option<PathBuf>,
     /// Size of that file, in bytes.
     pub ballast_bytes: u64,
+    /// The events that somebody is told of: their entries go into the outbox.
+    pub told: Events,
     /// Pages the database may have while the ballast is there: a small disk for tests.
     #[cfg(test)]
     pub(crate) pages: Option<Arc<std::sync::atomic::AtomicU32>>,
@@ -113,6 +119,7 @@ struct Shared {
     queue_wait: Duration,
     pool: Pool,
     size: watch::Receiver<u64>,
+    outbox: watch::Receiver<u64>,
     fatal: watch::Receiver<Option<String>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -128,6 +135,7 @@ impl Default for Limits {
             readers: READERS,
             ballast: None,
             ballast_bytes: 16 * 1024 * 1024,
+            told: Events::NONE,
             #[cfg(test)]
             pages: None,
         }
@@ -209,6 +217,11 @@ impl Store {
     /// more.
     pub fn audit_size(&self) -> watch::Receiver<u64> {
         self.shared.size.clone()
+    }
+
+    /// Changes whenever there is something new in the outbox. It says "look again", no more.
+    pub fn outbox(&self) -> watch::Receiver<u64> {
+        self.shared.outbox.clone()
     }
 
     /// Waits until the store fails for good, and says why. The daemon then has to stop: only its

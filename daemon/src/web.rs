@@ -8,7 +8,11 @@ mod auth;
 mod body;
 mod connection;
 mod guard;
+mod pages;
+mod people;
 mod refusal;
+mod respond;
+mod slack;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -28,6 +32,7 @@ use tower::Service;
 pub use self::auth::Gatekeeper;
 pub use self::connection::{Limits, serve};
 pub use self::guard::{NameError, Names};
+pub use self::people::people;
 use crate::telemetry::Metrics;
 
 /// The largest request body, in bytes.
@@ -50,8 +55,8 @@ pub struct Web {
 }
 
 impl Web {
-    /// The routes, with this service behind `/mcp`: `mcp::http`.
-    pub fn router<S>(self, mcp: S) -> Router
+    /// The routes, with this service behind `/mcp` (`mcp::http`), and those of [`people`].
+    pub fn router<S>(self, mcp: S, people: Router) -> Router
     where
         S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
         S::Response: IntoResponse,
@@ -69,6 +74,7 @@ impl Web {
         Router::new()
             .merge(agents)
             .merge(operators)
+            .merge(people)
             .fallback(not_found)
             .layer(from_fn(body::within_time))
             .layer(from_fn_with_state(self.clone(), guard::check_names))

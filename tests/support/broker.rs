@@ -13,6 +13,7 @@ use vouchsafe_core::caller::{Agent, Claims, Role, User};
 use vouchsafe_core::policy::Options;
 use vouchsafed::broker::{Broker, Count, Parts, Settings, Setup};
 use vouchsafed::clock::Clock;
+use vouchsafed::notify::Channels;
 use vouchsafed::policy_files::{Loaded, PolicyFiles};
 use vouchsafed::store::{Database, Limits};
 use vouchsafed::vault::source::Input;
@@ -136,6 +137,10 @@ fn open(home: &Path, clock: &Arc<TestClock>) -> Broker {
         root,
         undelete_for: Duration::from_hours(30 * 24),
         keep_versions: 100,
+        channels: Vec::new(),
+        give_up_after: Duration::from_hours(24),
+        public_url: None,
+        one_time_links: false,
     };
     Broker::new(Parts {
         store,
@@ -143,6 +148,7 @@ fn open(home: &Path, clock: &Arc<TestClock>) -> Broker {
         policy: Arc::new(PolicyFiles::new(Arc::new(loaded))),
         clock: dyn_clock,
         count: Arc::new(Uncounted),
+        post: Arc::new(Channels::default()),
         settings,
     })
 }

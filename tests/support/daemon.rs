@@ -8,7 +8,8 @@
 #![expect(clippy::indexing_slicing, reason = "somebody nobody has made is a mistake of the test")]
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use vouchsafe_proto::v1::{
 };
 use vouchsafed::app::{self, App, Running, StartError};
 use vouchsafed::clock::Clock;
-use vouchsafed::config::Config;
+use vouchsafed::config::{self, Config, Environment};
 use vouchsafed::home::Home;
 
 use crate::broker::{ADMIN, temp_home};
@@ -86,6 +87,8 @@ pub struct Builder {
     filled: bool,
     block_for: Duration,
     waiting_max: usize,
+    settings: String,
+    files: Vec<(String, String)>,
     clock: Arc<TestClock>,
 }
 
@@ -115,6 +118,8 @@ impl TestDaemon {
             filled: true,
             block_for: Duration::from_secs(45),
             waiting_max: 1_000,
+            settings: String::new(),
+            files: Vec::new(),
             clock: TestClock::new(),
         }
     }
@@ -322,6 +327,20 @@ impl Builder {
         self
     }
 
+    /// With this in its `vouchsafe.toml`; [`Self::file`] makes files that it names.
+    #[must_use]
+    pub fn settings(mut self, toml: &str) -> Self {
+        self.settings.push_str(toml);
+        self
+    }
+
+    /// With this file in its home, readable by its owner alone.
+    #[must_use]
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
     /// Makes the home and starts.
     ///
     /// People: `admin`; `ann`, `bob` and `cat`, approvers on call; `dan`, an approver who is not.
@@ -334,7 +353,15 @@ impl Builder {
         let home = Home::create(dir.path()).unwrap();
         fs::create_dir(dir.path().join("policies")).unwrap();
         fs::write(dir.path().join("policies/test.toml"), "").unwrap();
-        let mut config = Config::defaults(dir.path());
+        for (name, text) in &self.files {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        }
+        let path = dir.path().join(config::FILE_NAME);
+        fs::write(&path, &self.settings).unwrap();
+        let read = Config::load(&path, &Environment::default());
+        let mut config = read.unwrap_or_else(|error| panic!("{error}"));
         config.http.listen.set_port(0);
         config.mcp.block_for = self.block_for;
         config.mcp.max_waiting = self.waiting_max;

@@ -205,6 +205,8 @@ pub struct Expired {
 pub enum ExpiryCause {
     /// Its time was up.
     Unanswered,
+    /// Its time was up, and no message about it had reached anybody: that is not a denial.
+    NobodyReached,
     /// The rules it was asked under no longer hold.
     RulesChanged,
     /// A secret it was about was deleted.
@@ -267,6 +269,9 @@ impl ExpiryCause {
     pub const fn explain(self) -> &'static str {
         match self {
             Self::Unanswered => "nobody answered in time",
+            Self::NobodyReached => {
+                "nobody answered in time, and no message about it had reached anybody"
+            }
             Self::RulesChanged => "the rules it was asked under have changed; ask again",
             Self::SecretDeleted => "a secret it was about was deleted",
             Self::SecretChanged => "the secret has changed since, and it was asked for anew",

@@ -6,8 +6,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{KeyId, ProjectId, UserId};
+use crate::audit::{Proof, Via};
+use crate::id::{KeyId, ProjectId, SignInId, UserId, WebSessionId};
 use crate::key::{KeyName, KeySettings, Scopes};
+use crate::route::{EmailAddress, Person, Preferences, SlackId};
 use crate::time::UnixTime;
 
 /// Somebody who has been let in: an agent with its key, or a person with their token.
@@ -91,8 +93,52 @@ pub struct User {
     pub roles: Roles,
     /// Where they may do what they have just asked for.
     pub reach: Reach,
-    /// The token that proved it, by its public id: a token that was replaced proves no more.
-    pub token: String,
+    /// How they proved it, for as long as that holds.
+    pub identity: Identity,
+}
+
+/// How a person proved who they are, and which way they came.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Identity {
+    /// By their token, of this public id: one that was replaced proves no more.
+    Token {
+        /// The public id.
+        id: String,
+        /// Which way: gRPC, or the HTTP call that answers an approval.
+        via: Via,
+    },
+    /// By a session of the web pages, which ends when they are shut out or get a new token.
+    Session {
+        /// Which.
+        id: WebSessionId,
+        /// How it began.
+        proof: Proof,
+    },
+    /// By a link that was sent to them, good for one answer.
+    Link(SignInId),
+    /// By Slack, as the member that they are there.
+    Slack(SlackId),
+}
+
+impl Identity {
+    /// How they proved it, as entries say it.
+    pub const fn proof(&self) -> Proof {
+        match self {
+            Self::Token { .. } => Proof::UserToken,
+            Self::Session { proof, .. } => *proof,
+            Self::Link(_) => Proof::OneTimeLink,
+            Self::Slack(_) => Proof::Slack,
+        }
+    }
+
+    /// Which way they came.
+    pub const fn via(&self) -> Via {
+        match self {
+            Self::Token { via, .. } => *via,
+            Self::Session { .. } | Self::Link(_) => Via::Web,
+            Self::Slack(_) => Via::Slack,
+        }
+    }
 }
 
 /// The projects in which a person may do one thing. The door that knows what the thing is works it
@@ -120,10 +166,23 @@ pub struct UserRecord {
     pub groups: Vec<String>,
     /// A disabled user is let in nowhere and counts for nothing.
     pub enabled: bool,
+    /// Where messages reach them, and which they want.
+    pub contact: Contact,
     /// When they were made.
     pub created_at: UnixTime,
     /// When they were last let in.
     pub last_used_at: Option<UnixTime>,
+}
+
+/// Where messages reach a person, and which they want.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Contact {
+    /// Their e-mail address, where their name is none.
+    pub email: Option<EmailAddress>,
+    /// Who they are in Slack; nobody else is.
+    pub slack: Option<SlackId>,
+    /// What they want to be told.
+    pub preferences: Preferences,
 }
 
 /// What a person may do in one project.
@@ -189,6 +248,22 @@ impl Reach {
 }
 
 impl UserRecord {
+    /// Where e-mail reaches them: the address that was set, or their name where it is one.
+    pub fn email(&self) -> Option<EmailAddress> {
+        self.contact.email.clone().or_else(|| self.name.as_str().parse().ok())
+    }
+
+    /// Who they are to whoever tells them something.
+    pub fn person(&self) -> Person {
+        Person {
+            id: self.id,
+            name: self.name.to_string(),
+            email: self.email(),
+            slack: self.contact.slack.clone(),
+            preferences: self.contact.preferences.clone(),
+        }
+    }
+
     /// What they may do in a project, all in all.
     pub fn roles_in(&self, project: ProjectId) -> Roles {
         let here = self.project_roles.iter().filter(|roles| roles.project == project);

@@ -126,6 +126,21 @@ id!(
     "rv_"
 );
 id!(
+    /// A message to somebody.
+    MessageId,
+    "msg_"
+);
+id!(
+    /// Somebody's session on the web pages.
+    WebSessionId,
+    "ws_"
+);
+id!(
+    /// A code or a link that signs somebody in once.
+    SignInId,
+    "si_"
+);
+id!(
     /// A key-encryption key of the vault.
     KekId,
     "kek_"

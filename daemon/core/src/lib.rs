@@ -15,6 +15,7 @@ pub mod project;
 pub mod redact;
 pub mod resource;
 pub mod review;
+pub mod route;
 pub mod secret;
 pub mod stats;
 pub mod stop;

@@ -23,7 +23,7 @@ mod suggest;
 mod write;
 
 pub use self::cases::{CASES_MAX, Case, CaseResult, parse_cases, run_cases};
-pub use self::conditions::Conditions;
+pub use self::conditions::{Conditions, DigestTimes, QuietHours, WhenError};
 pub use self::consider::Considered;
 pub use self::directory::{ApproverRef, ApproverRefError, Directory, Member, eligible, named};
 pub use self::judge::{Circumstances, Free, Judgment, Outcome};

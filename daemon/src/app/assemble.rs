@@ -8,14 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use vouchsafe_core::audit::{HeadSigner as _, Verified, VerifyError};
 use vouchsafe_core::policy::{Options, Problem};
+use vouchsafe_core::route::{ChannelName, Message, Receipt, Undelivered};
 use vouchsafe_core::time::UnixTime;
 
-use crate::broker::{Broker, Count, Parts, PolicyApproval, Refused, Settings, Setup, members};
+use crate::broker::{
+    Broker, Count, Parts, PolicyApproval, Post, Refused, Settings, Setup, members,
+};
 use crate::clock::Clock;
 use crate::config::{self, Config, RootKey};
 use crate::home::{Home, HomeError};
+use crate::notify::{ChannelError, Channels};
 use crate::policy_files::{self, Folder, Loaded, PolicyFiles, ReadError, Seen, read_dir};
 use crate::store::{
     Database, Limits, Observe, OpenError, StartError, Store, StoreError, WriteError, WriteOutcome,
@@ -57,6 +63,9 @@ pub enum AssembleError {
     /// The home could not be filled.
     #[error("the home could not be filled: {0}")]
     SetUp(Refused),
+    /// A channel cannot be set up.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
     /// A file of the home could not be written.
     #[error("the home could not be written")]
     Home(#[from] HomeError),
@@ -83,6 +92,7 @@ pub fn broker(
     home: &Home,
     clock: Arc<dyn Clock>,
     metrics: &Metrics,
+    channels: &Channels,
 ) -> Result<Broker, AssembleError> {
     let root = root_source(config);
     let database = Database::open(&home.database())?;
@@ -94,12 +104,12 @@ pub fn broker(
     for problem in &found.problems {
         tracing::error!(%problem, "the rules have mistakes: until they are mended, everything is refused");
     }
-    let store = started(database, &vault, config, home, &clock, metrics)?;
+    let store = started(database, &vault, config, home, (&clock, metrics, channels))?;
     home.write_audit_key(&vault.signer().verifier_key().to_string())?;
     let policy = PolicyFiles::new(Arc::new(found.loaded));
     policy.saw(found.seen);
     policy.refuse(found.problems);
-    Ok(of_parts(config, home, clock, metrics, (root, vault, store), policy))
+    Ok(of_parts(config, home, (clock, metrics, channels), (root, vault, store), policy))
 }
 
 /// Makes a new home's database and vault, and fills them. The database gets its name last of all:
@@ -122,7 +132,8 @@ pub async fn init(
     let origin = format!("vouchsafe/{}", HEXLOWER.encode(&instance));
     let vault = Arc::new(Vault::create(&key, passphrase, &origin, clock.now().wall)?);
     let metrics = Metrics::new();
-    let store = started(database, &vault, config, home, &clock, &metrics)?;
+    let channels = Channels::default();
+    let store = started(database, &vault, config, home, (&clock, &metrics, &channels))?;
     let state = vault.state();
     let kept = store.write("store_vault", move |tx| tx.store_vault(&state)).await;
     kept.map_err(|error| match error {
@@ -131,7 +142,7 @@ pub async fn init(
     home.write_audit_key(&vault.signer().verifier_key().to_string())?;
     let nothing = Loaded::nothing(source(config), clock.now().wall);
     let policy = PolicyFiles::new(Arc::new(nothing));
-    let broker = of_parts(config, home, clock, &metrics, (root, vault, store), policy);
+    let broker = of_parts(config, home, (clock, &metrics, &channels), (root, vault, store), policy);
     let token = broker.set_up(setup).await.map_err(AssembleError::SetUp)?;
     // The credentials file is the one place where the token is kept; its owner alone reads it.
     home.write_credentials(&admin, &token.expose())?;
@@ -172,9 +183,10 @@ pub fn check(config: &Config, home: &Home) -> Result<u32, AssembleError> {
     let database = Database::look(&home.database())?;
     let state = database.reader().vault()?.ok_or(AssembleError::NoVault)?;
     drop(unlocked(&root_source(config), &state)?);
+    drop(Channels::build(&config.notify)?);
     let folder = read_dir(&config.policy.dir)?;
     let projects = members(&database.reader())?;
-    let sets = policy_files::parse(&folder, &projects, &options(home));
+    let sets = policy_files::parse(&folder, &projects, &options(config, home));
     let sets = sets.map_err(AssembleError::Rules)?;
     Ok(Loaded::new(sets, folder.rules, source(config), UnixTime::from_ms(0)).count())
 }
@@ -194,8 +206,7 @@ pub fn verify(
 fn of_parts(
     config: &Config,
     home: &Home,
-    clock: Arc<dyn Clock>,
-    metrics: &Metrics,
+    (clock, metrics, channels): (Arc<dyn Clock>, &Metrics, &Channels),
     (root, vault, store): (RootSource, Arc<Vault>, Store),
     policy: PolicyFiles,
 ) -> Broker {
@@ -209,17 +220,22 @@ fn of_parts(
         policy: Arc::new(policy),
         clock,
         count: Arc::new(Counted(metrics.clone())),
+        post: Arc::new(channels.clone()),
         settings: Settings {
             home: home.dir().to_owned(),
             dev: home.is_dev(),
             policy_dir: config.policy.dir.clone(),
-            policy_options: options(home),
+            policy_options: options(config, home),
             policy_approval: config.policy.approval.as_ref().map(approval),
             block_for: config.mcp.block_for,
             waiting_max: config.mcp.max_waiting,
             root,
             undelete_for: config.secrets.undelete_for,
             keep_versions: config.secrets.keep_versions,
+            channels: channels.channels(),
+            give_up_after: config.notify.give_up_after,
+            public_url: config.http.public_url.as_ref().map(ToString::to_string),
+            one_time_links: config.notify.email.as_ref().is_some_and(|email| email.one_time_links),
         },
     })
 }
@@ -229,12 +245,12 @@ fn started(
     vault: &Vault,
     config: &Config,
     home: &Home,
-    clock: &Arc<dyn Clock>,
-    metrics: &Metrics,
+    (clock, metrics, channels): (&Arc<dyn Clock>, &Metrics, &Channels),
 ) -> Result<Store, AssembleError> {
     let limits = Limits {
         readers: NonZeroU32::new(config.store.readers).unwrap_or(NonZeroU32::MIN),
         ballast: Some(home.ballast()),
+        told: channels.channels().iter().flat_map(|channel| channel.events.iter()).collect(),
         ..Limits::default()
     };
     let observe = Arc::new(Counted(metrics.clone()));
@@ -278,7 +294,7 @@ fn first_rules(
         None => folder.map_err(|error| vec![error.problem()]),
     };
     let parsed = folder.and_then(|folder| {
-        let sets = policy_files::parse(&folder, &projects, &options(home))?;
+        let sets = policy_files::parse(&folder, &projects, &options(config, home))?;
         Ok((sets, folder.rules))
     });
     let (loaded, problems) = match parsed {
@@ -294,8 +310,10 @@ fn source(config: &Config) -> String {
     config.policy.dir.display().to_string()
 }
 
-fn options(home: &Home) -> Options {
-    Options { self_approval_everywhere: home.is_dev() }
+fn options(config: &Config, home: &Home) -> Options {
+    let mut channels: Vec<_> = config.notify.channels().collect();
+    channels.sort();
+    Options { self_approval_everywhere: home.is_dev(), channels: Some(channels) }
 }
 
 fn root_source(config: &Config) -> RootSource {
@@ -324,6 +342,16 @@ impl Count for Counted {
 
     fn refused(&self, door: &'static str, code: &'static str) {
         self.0.refused(door, code);
+    }
+}
+
+impl Post for Channels {
+    fn deliver<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        message: &'a Message,
+    ) -> BoxFuture<'a, Result<Receipt, Undelivered>> {
+        Self::deliver(self, channel, message).boxed()
     }
 }
 

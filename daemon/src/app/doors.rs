@@ -37,8 +37,9 @@ impl Doors {
         let http_failed = || failed(format!("{listen} (http.listen)"));
         let http = TcpListener::bind(listen).await.map_err(http_failed())?;
         let http_addr = http.local_addr().map_err(http_failed())?;
-        let names =
-            Names::new(&config.http.allowed_hosts, &config.http.allowed_origins, Some(http_addr))?;
+        let mut hosts = config.http.allowed_hosts.clone();
+        hosts.extend(config.http.public_url.as_ref().map(|url| url.authority().to_owned()));
+        let names = Names::new(&hosts, &config.http.allowed_origins, Some(http_addr))?;
         let grpc_tcp = match &config.grpc.tcp {
             None => None,
             Some(tcp) => {
@@ -82,7 +83,13 @@ impl Doors {
             metrics: metrics.clone(),
         };
         let limits = Limits { connections: self.http_connections_max, ..Limits::default() };
-        let served = web::serve("http", self.http, web.router(service), limits, tasks.clone());
+        let served = web::serve(
+            "http",
+            self.http,
+            web.router(service, web::people(broker)),
+            limits,
+            tasks.clone(),
+        );
         tasks.spawn_vital_loop("http", served);
     }
 }

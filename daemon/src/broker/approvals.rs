@@ -278,5 +278,6 @@ pub(super) fn view(
         session,
         session_until,
         evidence: None,
+        deliveries: Vec::new(),
     })
 }

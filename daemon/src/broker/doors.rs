@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use vouchsafe_core::audit::{Action, Actor, ActorKind, Entry, Outcome, Proof, Via};
-use vouchsafe_core::caller::{Agent, Claims, Role, Transport, User, UserRecord};
+use vouchsafe_core::caller::{Agent, Claims, Identity, Role, Transport, User, UserRecord};
 use vouchsafe_core::id::{ApprovalId, KeyId, UserId};
 use vouchsafe_core::time::UnixTime;
 use vouchsafe_core::token::{Token, TokenKind};
@@ -298,7 +298,7 @@ impl Broker {
             name: record.name.to_string(),
             roles: record.roles,
             reach: record.reach(&Role::ALL),
-            token: token.id().to_owned(),
+            identity: Identity::Token { id: token.id().to_owned(), via: Via::Grpc },
         };
         Ok((user, record))
     }
@@ -355,10 +355,16 @@ pub(super) fn live_agent_at(
 
 /// The user still stands as they were when they were let in.
 pub(super) fn live_user(reader: &Reader<'_>, user: &User) -> Result<(), Stop> {
-    match reader.user_if_current(user.id, &user.token)? {
-        Some(_) => Ok(()),
-        None => Err(unknown(TokenKind::User).into()),
-    }
+    let stands = match &user.identity {
+        Identity::Token { id, .. } => reader.user_if_current(user.id, id)?.is_some(),
+        Identity::Session { id, .. } => reader.web_session_stands(*id, user.id)?,
+        // Used up by the transaction that asks for it.
+        Identity::Link(id) => reader.sign_in_stands(*id, user.id)?,
+        Identity::Slack(member) => {
+            reader.user_by_slack(member)?.is_some_and(|found| found.id == user.id && found.enabled)
+        }
+    };
+    if stands { Ok(()) } else { Err(unknown(TokenKind::User).into()) }
 }
 
 fn credential_of(wanted: TokenKind, credential: Option<&str>) -> Result<Token, Refused> {

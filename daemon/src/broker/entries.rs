@@ -26,7 +26,8 @@ pub(super) fn by_agent(action: Action, agent: &Agent) -> Entry {
 /// An entry about what a person did.
 pub(super) fn by_user(action: Action, user: &User) -> Entry {
     let id = user.id.to_string();
-    Entry::new(action, Actor::new(ActorKind::User, &id, &user.name, Proof::UserToken, Via::Grpc))
+    let (proof, via) = (user.identity.proof(), user.identity.via());
+    Entry::new(action, Actor::new(ActorKind::User, &id, &user.name, proof, via))
 }
 
 /// An entry about what the daemon did by itself.

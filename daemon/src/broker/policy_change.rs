@@ -185,7 +185,7 @@ impl Broker {
     pub(super) fn reading(&self) -> Reading {
         let settings = &self.inner.settings;
         Reading {
-            options: settings.policy_options,
+            options: settings.policy_options.clone(),
             source: settings.policy_dir.display().to_string(),
             required: settings.policy_approval.is_some(),
             before: self.inner.policy.current(),

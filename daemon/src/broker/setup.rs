@@ -1,7 +1,7 @@
 //! What a new home begins with, and the project that commands are about.
 
 use vouchsafe_core::audit::Action;
-use vouchsafe_core::caller::{Reach, Role, User, UserRecord};
+use vouchsafe_core::caller::{Contact, Reach, Role, User, UserRecord};
 use vouchsafe_core::id::{ProjectId, SecretId, UserId};
 use vouchsafe_core::secret::SecretBytes;
 use vouchsafe_core::text::echo;
@@ -63,6 +63,7 @@ impl Broker {
                 project_roles: Vec::new(),
                 groups: setup.groups.clone(),
                 enabled: true,
+                contact: Contact::default(),
                 created_at: now,
                 last_used_at: None,
             };

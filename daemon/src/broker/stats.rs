@@ -76,8 +76,8 @@ impl Broker {
             })
             .await?;
         let loaded = self.inner.policy.current();
-        let options = self.inner.settings.policy_options;
-        let mut offers = suggest(loaded.of(project.name.as_str()), habits, options);
+        let options = self.inner.settings.policy_options.clone();
+        let mut offers = suggest(loaded.of(project.name.as_str()), habits, &options);
         offers.truncate(SUGGESTIONS_MAX);
         let mut rules = Vec::new();
         for (habit, offer) in offers {
@@ -100,7 +100,7 @@ impl Broker {
             return Ok(Some(Suggestion { habit, offer, replay: None }));
         }
         let (project, loaded) = (project.clone(), Arc::clone(loaded));
-        let (toml, options) = (offer.toml.clone(), self.inner.settings.policy_options);
+        let (toml, options) = (offer.toml.clone(), self.inner.settings.policy_options.clone());
         let replayed: Option<Replayed> = self
             .look("try_suggestion", move |reader| {
                 let files = with_file(&loaded, project.name.as_str(), toml);

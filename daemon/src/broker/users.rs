@@ -2,7 +2,7 @@
 
 use vouchsafe_core::audit::{Action, Entry};
 use vouchsafe_core::caller::{
-    ProjectRoles, Role, Roles, User, UserName, UserRecord, check_group_name,
+    Contact, ProjectRoles, Role, Roles, User, UserName, UserRecord, check_group_name,
 };
 use vouchsafe_core::id::UserId;
 use vouchsafe_core::project::Project;
@@ -56,6 +56,7 @@ impl Broker {
                     project_roles: Vec::new(),
                     groups: sorted_groups(&groups)?,
                     enabled: true,
+                    contact: Contact::default(),
                     created_at: tx.now().wall,
                     last_used_at: None,
                 };

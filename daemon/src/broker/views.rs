@@ -1,6 +1,7 @@
 //! What commands take and give: the words that the doors speak with the broker.
 
 mod evidence;
+mod messages;
 mod policy;
 mod secrets;
 
@@ -16,6 +17,7 @@ use vouchsafe_core::secret::SecretBytes;
 use vouchsafe_core::time::UnixTime;
 
 pub use self::evidence::{Evidence, PastDecision, Stats, Suggestion, Suggestions};
+pub use self::messages::{ChannelTest, ChannelView, DeliveryQuery, Retry};
 pub use self::policy::{
     Checked, ExplainAsk, Explained, ExplainedMatch, Reloaded, ReplayChange, Replayed, ShownPolicy,
     Tested,
@@ -25,7 +27,7 @@ pub use self::secrets::{
     SecretSettings, SecretView,
 };
 pub use crate::store::{
-    Origin, SecretRecord, StopView, StoredEntry, Upkeep, ValueRecord, VersionRecord,
+    Delivery, Held, Origin, SecretRecord, StopView, StoredEntry, Upkeep, ValueRecord, VersionRecord,
 };
 pub use vouchsafe_core::policy::{CaseResult, PolicyFile, Problem};
 
@@ -204,6 +206,8 @@ pub struct ApprovalView {
     pub session_until: Option<UnixTime>,
     /// What happened before; only where it is shown by itself.
     pub evidence: Option<Evidence>,
+    /// The messages about it, oldest first, 200 at most; only where it is shown by itself.
+    pub deliveries: Vec<Delivery>,
 }
 
 /// Which approvals are wanted; what is not given does not matter.

@@ -203,7 +203,7 @@ fn cast(
         reason: command.reason.clone(),
         digest: command.digest.parse().map_err(|_| stale())?,
         rendering: command.rendering.clone(),
-        via: "grpc".to_owned(),
+        via: user.identity.via().as_str().to_owned(),
         at: tx.now().wall,
     };
     let people = tx.directory(pending.ask.project)?;

@@ -11,6 +11,7 @@ use vouchsafe_core::policy::ApproverRef;
 use vouchsafe_core::text::echo;
 use vouchsafe_core::time::parse_duration;
 
+use super::notify::NotifyTable;
 use super::{
     Config, ConfigError, ConfigProblem, Environment, Grpc, GrpcTcp, Http, LogFormat, Policy,
     PolicyApproval, RootKey, Secrets,
@@ -38,6 +39,7 @@ struct File {
     log: LogTable,
     store: StoreTable,
     secrets: SecretsTable,
+    notify: NotifyTable,
 }
 
 #[derive(Deserialize, Default)]
@@ -54,6 +56,7 @@ struct HttpTable {
     allowed_hosts: Option<Spanned<Vec<String>>>,
     allowed_origins: Option<Spanned<Vec<String>>>,
     max_connections: Option<Spanned<i64>>,
+    public_url: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -147,7 +150,7 @@ pub(super) fn parse(
 }
 
 /// A file on its way to a configuration.
-struct Check<'f> {
+pub(super) struct Check<'f> {
     path: &'f Path,
     text: &'f str,
     problems: Vec<ConfigProblem>,
@@ -179,6 +182,7 @@ impl Check<'_> {
             config.store.readers = u32::try_from(readers).unwrap_or(u32::MAX);
         }
         self.secrets(file.secrets, &mut config.secrets);
+        config.notify = self.notify(file.notify, &home);
         config
     }
 
@@ -207,6 +211,7 @@ impl Check<'_> {
         if let Some(listen) = self.address(table.listen, "http.listen") {
             http.listen = listen;
         }
+        http.public_url = self.public_url(table.public_url);
         http.allowed_hosts = self.names(table.allowed_hosts, "http.allowed_hosts");
         http.allowed_origins = self.names(table.allowed_origins, "http.allowed_origins");
         if !http.listen.ip().is_loopback() && http.allowed_hosts.is_empty() {
@@ -332,7 +337,13 @@ impl Check<'_> {
         }
     }
 
-    fn needed<T>(&mut self, value: Option<T>, at: usize, field: &str, mend: &str) -> Option<T> {
+    pub(super) fn needed<T>(
+        &mut self,
+        value: Option<T>,
+        at: usize,
+        field: &str,
+        mend: &str,
+    ) -> Option<T> {
         if value.is_none() {
             self.problem(at, format!("{field} is missing, or too long"), mend);
         }
@@ -350,7 +361,7 @@ impl Check<'_> {
         parsed
     }
 
-    fn number(
+    pub(super) fn number(
         &mut self,
         field: Option<Spanned<i64>>,
         name: &str,
@@ -367,7 +378,7 @@ impl Check<'_> {
         u64::try_from(value).ok()
     }
 
-    fn names(&mut self, field: Option<Spanned<Vec<String>>>, name: &str) -> Vec<String> {
+    pub(super) fn names(&mut self, field: Option<Spanned<Vec<String>>>, name: &str) -> Vec<String> {
         let Some(field) = field else { return Vec::new() };
         let at = field.span().start;
         let names = field.into_inner();
@@ -381,7 +392,7 @@ impl Check<'_> {
         names
     }
 
-    fn problem(&mut self, at: usize, message: String, mend: &str) {
+    pub(super) fn problem(&mut self, at: usize, message: String, mend: &str) {
         let before = self.text.get(..at).unwrap_or_default();
         self.problems.push(ConfigProblem {
             file: self.path.to_owned(),

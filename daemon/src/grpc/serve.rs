@@ -108,6 +108,7 @@ fn router(
         .add_service(service!(emergency_server::EmergencyServer))
         .add_service(service!(keys_server::KeysServer))
         .add_service(service!(leases_server::LeasesServer))
+        .add_service(service!(notify_server::NotifyServer))
         .add_service(service!(policy_server::PolicyServer))
         .add_service(service!(projects_server::ProjectsServer))
         .add_service(service!(secrets_server::SecretsServer, IMPORT_BYTES_MAX))

@@ -153,8 +153,9 @@ impl Database {
         observe: Arc<dyn Observe>,
         limits: &Limits,
     ) -> Result<Store, StartError> {
-        let log = open_log(&self.reader(), clock.as_ref(), signer.as_ref())?;
+        let log = open_log(&self.reader(), clock.as_ref(), signer.as_ref())?.telling(limits.told);
         let (size, size_seen) = watch::channel(log.size());
+        let (outbox, outbox_seen) = watch::channel(0);
         let (fatal, fatal_seen) = watch::channel(None);
         let (queue, waiting) = mpsc::channel(limits.queue.get());
         let pool = Pool::new(&self.path, limits.readers)?;
@@ -166,7 +167,7 @@ impl Database {
             observe,
             ballast: Ballast::new(limits.ballast.clone(), limits.ballast_bytes),
             batch: limits.batch.get(),
-            signals: Signals { size, fatal },
+            signals: Signals { size, outbox, fatal },
             #[cfg(test)]
             pages: limits.pages.clone(),
         };
@@ -179,6 +180,7 @@ impl Database {
             queue_wait: limits.queue_wait,
             pool,
             size: size_seen,
+            outbox: outbox_seen,
             fatal: fatal_seen,
             writer: Mutex::new(Some(thread)),
         };

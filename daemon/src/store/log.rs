@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 use vouchsafe_core::audit::{Checkpoint, Entry, HeadSigner, LeafHash, Tree, leaf_hash};
+use vouchsafe_core::route::{Event, Events};
 use vouchsafe_core::time::UnixTime;
 
 use super::error::StoreError;
@@ -17,12 +18,27 @@ pub(super) struct Log {
     last: LeafHash,
     time: Option<UnixTime>,
     checkpoint: bool,
+    /// What goes into the outbox: what some channel carries.
+    told: Events,
+    /// How much has gone there.
+    outbox: u64,
 }
 
 impl Log {
     /// After the last entry of `tree`, which has the hash `last` and was written at `time`.
     pub(super) const fn new(tree: Tree, last: LeafHash, time: Option<UnixTime>) -> Self {
-        Self { tree, last, time, checkpoint: false }
+        Self { tree, last, time, checkpoint: false, told: Events::NONE, outbox: 0 }
+    }
+
+    /// With these events going into the outbox.
+    pub(super) const fn telling(mut self, told: Events) -> Self {
+        self.told = told;
+        self
+    }
+
+    /// How many entries have gone into the outbox; it changes where there is something to route.
+    pub(super) const fn outbox(&self) -> u64 {
+        self.outbox
     }
 
     pub(super) const fn size(&self) -> u64 {
@@ -47,6 +63,10 @@ impl Log {
         let line = entry.line(seq, time, &self.last);
         let leaf = leaf_hash(&line);
         to.insert_entry(seq, time, &line, leaf, entry)?;
+        if let Some(event) = Event::of(entry).filter(|event| self.told.contains(*event)) {
+            to.insert_outbox(seq, event)?;
+            self.outbox += 1;
+        }
         self.tree.push(leaf);
         self.last = leaf;
         self.time = Some(time);

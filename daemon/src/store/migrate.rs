@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_init.sql"),
     include_str!("../../migrations/sqlite/0002_rules.sql"),
     include_str!("../../migrations/sqlite/0003_secrets.sql"),
+    include_str!("../../migrations/sqlite/0004_notify.sql"),
 ];
 
 /// Applies what is missing, all of it or nothing.

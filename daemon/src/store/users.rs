@@ -1,14 +1,15 @@
 //! Users, their groups, and the one valid token of each.
 
 use rusqlite::{Row, params};
-use vouchsafe_core::caller::{ProjectRoles, Role, Roles, UserRecord};
+use vouchsafe_core::caller::{Contact, ProjectRoles, Role, Roles, UserRecord};
 use vouchsafe_core::id::{ProjectId, UserId};
 use vouchsafe_core::policy::{Directory, Member};
+use vouchsafe_core::route::{EmailAddress, SlackId};
 use vouchsafe_core::time::UnixTime;
 
 use super::StoreError;
-use super::columns::{time_opt, words};
-use super::sql::{Reader, Tx, parsed, time};
+use super::columns::{json, time_opt, to_json, words};
+use super::sql::{Reader, Tx, parsed, parsed_opt, time};
 
 /// A credential as it is kept: found by its id, compared by its keyed hash.
 #[derive(Clone, Debug)]
@@ -24,7 +25,8 @@ impl Reader<'_> {
     pub fn user_named(&self, name: &str) -> Result<Option<UserRecord>, StoreError> {
         let user = self.query_opt(
             "-- user_named
-             SELECT id, name, roles, enabled, created_at, last_used_at FROM users WHERE name = $1",
+             SELECT id, name, roles, enabled, created_at, last_used_at, email, slack_id,
+                    preferences FROM users WHERE name = $1",
             params![name],
             user,
         )?;
@@ -35,7 +37,8 @@ impl Reader<'_> {
     pub fn user(&self, id: UserId) -> Result<Option<UserRecord>, StoreError> {
         let user = self.query_opt(
             "-- user
-             SELECT id, name, roles, enabled, created_at, last_used_at FROM users WHERE id = $1",
+             SELECT id, name, roles, enabled, created_at, last_used_at, email, slack_id,
+                    preferences FROM users WHERE id = $1",
             params![id.to_string()],
             user,
         )?;
@@ -49,10 +52,11 @@ impl Reader<'_> {
     ) -> Result<Option<(UserRecord, TokenHash)>, StoreError> {
         let found = self.query_opt(
             "-- user_by_token
-             SELECT id, name, roles, enabled, created_at, last_used_at, token_id, token_mac
+             SELECT id, name, roles, enabled, created_at, last_used_at, email, slack_id,
+                    preferences, token_id, token_mac
              FROM users WHERE token_id = $1",
             params![token_id],
-            |row| Ok((user(row)?, TokenHash { id: row.get(6)?, mac: row.get(7)? })),
+            |row| Ok((user(row)?, TokenHash { id: row.get(9)?, mac: row.get(10)? })),
         )?;
         found.map(|(user, hash)| Ok((self.with_groups_and_roles(user)?, hash))).transpose()
     }
@@ -65,7 +69,8 @@ impl Reader<'_> {
     ) -> Result<Option<UserRecord>, StoreError> {
         let user = self.query_opt(
             "-- user_if_current
-             SELECT id, name, roles, enabled, created_at, last_used_at FROM users
+             SELECT id, name, roles, enabled, created_at, last_used_at, email, slack_id,
+                    preferences FROM users
              WHERE id = $1 AND token_id = $2 AND enabled = 1",
             params![id.to_string(), token_id],
             user,
@@ -77,7 +82,8 @@ impl Reader<'_> {
     pub fn users_after(&self, after: &str, limit: u32) -> Result<Vec<UserRecord>, StoreError> {
         let users = self.query(
             "-- users_after
-             SELECT id, name, roles, enabled, created_at, last_used_at FROM users
+             SELECT id, name, roles, enabled, created_at, last_used_at, email, slack_id,
+                    preferences FROM users
              WHERE name > $1 ORDER BY name LIMIT $2",
             params![after, limit],
             user,
@@ -101,7 +107,8 @@ impl Reader<'_> {
         )?;
         let users = self.query(
             "-- directory
-             SELECT id, name, roles, enabled, created_at, last_used_at FROM users ORDER BY name",
+             SELECT id, name, roles, enabled, created_at, last_used_at, email, slack_id,
+                    preferences FROM users ORDER BY name",
             [],
             user,
         )?;
@@ -151,8 +158,9 @@ impl Tx<'_> {
     pub fn insert_user(&mut self, user: &UserRecord, token: &TokenHash) -> Result<(), StoreError> {
         self.execute(
             "-- insert_user
-             INSERT INTO users (id, name, roles, enabled, token_id, token_mac, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+             INSERT INTO users (id, name, roles, enabled, token_id, token_mac, created_at, email,
+                                slack_id, preferences)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             params![
                 user.id.to_string(),
                 user.name.as_str(),
@@ -161,17 +169,29 @@ impl Tx<'_> {
                 token.id,
                 token.mac,
                 user.created_at.ms(),
+                user.contact.email.as_ref().map(EmailAddress::as_str),
+                user.contact.slack.as_ref().map(SlackId::as_str),
+                to_json(&user.contact.preferences),
             ],
         )?;
         self.insert_groups_and_roles(user)
     }
 
-    /// Saves roles (those in projects, too), groups and whether the user is enabled.
+    /// Saves roles (those in projects, too), groups, where messages reach the user, and whether the
+    /// user is enabled.
     pub fn save_user(&mut self, user: &UserRecord) -> Result<(), StoreError> {
         self.execute(
             "-- save_user
-             UPDATE users SET roles = $1, enabled = $2 WHERE id = $3",
-            params![role_words(user.roles), user.enabled, user.id.to_string()],
+             UPDATE users SET roles = $1, enabled = $2, email = $3, slack_id = $4, preferences = $5
+             WHERE id = $6",
+            params![
+                role_words(user.roles),
+                user.enabled,
+                user.contact.email.as_ref().map(EmailAddress::as_str),
+                user.contact.slack.as_ref().map(SlackId::as_str),
+                to_json(&user.contact.preferences),
+                user.id.to_string(),
+            ],
         )?;
         self.execute(
             "-- save_user
@@ -239,6 +259,11 @@ fn user(row: &Row<'_>) -> rusqlite::Result<UserRecord> {
         enabled: row.get(3)?,
         created_at: time(row, 4)?,
         last_used_at: time_opt(row, 5)?,
+        contact: Contact {
+            email: parsed_opt(row, 6)?,
+            slack: parsed_opt(row, 7)?,
+            preferences: json(row, 8)?,
+        },
     })
 }
 

@@ -61,6 +61,8 @@ pub(super) struct Pending<T, E, F> {
 pub(super) struct Signals {
     /// Committed entries of the log.
     pub(super) size: watch::Sender<u64>,
+    /// Entries that have gone into the outbox since the start.
+    pub(super) outbox: watch::Sender<u64>,
     /// Why the writer had to stop.
     pub(super) fatal: watch::Sender<Option<String>>,
 }
@@ -295,6 +297,9 @@ impl Writer {
             Ok(()) => {
                 if self.log.size() != before.size() {
                     self.signals.size.send_replace(self.log.size());
+                }
+                if self.log.outbox() != before.outbox() {
+                    self.signals.outbox.send_replace(self.log.outbox());
                 }
                 Ok(())
             }

@@ -69,12 +69,15 @@ fn router(porter: &Arc<Porter>) -> Router {
         ready: Arc::new(|| async { Err("the store is starting".to_owned()) }.boxed()),
         metrics: Metrics::new(),
     };
-    web.router(service_fn(|request: Request| async move {
-        let agent = request.extensions().get::<Agent>().unwrap();
-        let client = agent.claims.client.clone().unwrap_or_default();
-        let kept = request.headers().contains_key(AUTHORIZATION);
-        Ok::<_, Infallible>(Response::new(Body::from(format!("{client}|{kept}"))))
-    }))
+    web.router(
+        service_fn(|request: Request| async move {
+            let agent = request.extensions().get::<Agent>().unwrap();
+            let client = agent.claims.client.clone().unwrap_or_default();
+            let kept = request.headers().contains_key(AUTHORIZATION);
+            Ok::<_, Infallible>(Response::new(Body::from(format!("{client}|{kept}"))))
+        }),
+        Router::new(),
+    )
 }
 
 async fn ask(uri: &str, headers: &[(&str, &str)]) -> Response {

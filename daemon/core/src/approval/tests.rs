@@ -108,6 +108,7 @@ fn rule(name: &str, quorum: u32, self_approval: bool) -> Rule {
         remember: false,
         bind: Bind::Arguments,
         follow_rotation: false,
+        notify: Vec::new(),
         break_glass: Vec::new(),
     }
 }

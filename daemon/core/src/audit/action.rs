@@ -38,6 +38,16 @@ actions! {
     APPROVAL_ESCALATED = "approval.escalated";
     /// Who asked took it back.
     APPROVAL_WITHDRAWN = "approval.withdrawn";
+    /// It expired, and no message about it had reached anybody.
+    APPROVAL_UNREACHED = "approval.unreached";
+    /// A message was given up.
+    MESSAGE_FAILED = "message.failed";
+    /// Somebody had a message tried again.
+    MESSAGE_RETRIED = "message.retried";
+    /// A channel's messages do not get through.
+    CHANNEL_FAILING = "channel.failing";
+    /// Somebody tried a channel.
+    CHANNEL_TESTED = "channel.tested";
     /// A lease began.
     LEASE_ISSUED = "lease.issued";
     /// A lease began that people would have been asked for, were the rule in force.
@@ -124,6 +134,12 @@ actions! {
     USER_DISABLED = "user.disabled";
     /// A user got a token.
     USER_TOKEN_ISSUED = "user.token_issued";
+    /// A code to sign in with was made for a user.
+    USER_CODE_ISSUED = "user.code_issued";
+    /// A user signed in to the web pages.
+    USER_SIGNED_IN = "user.signed_in";
+    /// A user signed out of the web pages.
+    USER_SIGNED_OUT = "user.signed_out";
     /// Rules were put in force.
     POLICY_LOADED = "policy.loaded";
     /// Rules were not put in force.

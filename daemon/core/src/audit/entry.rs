@@ -46,6 +46,12 @@ pub enum Proof {
     McpKey,
     /// By a user token.
     UserToken,
+    /// By a code that was sent to them, or that their own command line got.
+    OneTimeCode,
+    /// By a link that was sent to them, for one answer.
+    OneTimeLink,
+    /// By Slack, which signs what its members do.
+    Slack,
     /// Not at all.
     None,
 }
@@ -60,6 +66,12 @@ pub enum Via {
     Stdio,
     /// gRPC.
     Grpc,
+    /// The web pages.
+    Web,
+    /// A button or a form in Slack.
+    Slack,
+    /// The HTTP call that answers an approval.
+    Api,
     /// From within.
     System,
 }
@@ -104,6 +116,21 @@ impl Actor {
     /// Its name, by which entries are searched.
     pub fn name(&self) -> &str {
         &self.name
+    }
+}
+
+impl Via {
+    /// As it is written in an entry.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Stdio => "stdio",
+            Self::Grpc => "grpc",
+            Self::Web => "web",
+            Self::Slack => "slack",
+            Self::Api => "api",
+            Self::System => "system",
+        }
     }
 }
 

@@ -33,6 +33,7 @@ impl Rule {
             bind: Bind::Arguments,
             follow_rotation: false,
             break_glass: Vec::new(),
+            notify: Vec::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `auto_approve`: what must hold for an ask to be approved without a person.
 
 mod days;
+mod personal;
 mod requester;
 mod schedule;
 mod when;
@@ -11,6 +12,7 @@ mod zone;
 use serde::{Deserialize, Serialize};
 
 use self::days::Days;
+pub use self::personal::{DigestTimes, QuietHours, WhenError};
 use self::requester::Requester;
 use self::schedule::Schedule;
 use self::when::When;

@@ -5,6 +5,7 @@ use super::directory::Directory;
 use super::read;
 use super::set::{Placed, RuleSet};
 use super::source::{PolicyFile, Problem, Source};
+use crate::route::ChannelName;
 
 /// The most files in a set.
 pub const FILES_MAX: usize = 100;
@@ -16,10 +17,12 @@ pub const FILE_BYTES_MAX: usize = 256 * 1024;
 pub const PROBLEMS_MAX: usize = 1_000;
 
 /// What holds for a whole home.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Options {
     /// Every rule is read as if it said `self_approval = true`: a dev home has one user.
     pub self_approval_everywhere: bool,
+    /// The channels that there are; none: any that could be is let pass.
+    pub channels: Option<Vec<ChannelName>>,
 }
 
 /// Reads files into a set of rules, or says everything that is wrong with them, sorted by place.
@@ -38,7 +41,7 @@ pub fn parse(
     }
     let mut rules = Vec::new();
     for file in files {
-        let (read, wrong) = read_file(file, directory, *options);
+        let (read, wrong) = read_file(file, directory, options);
         rules.extend(read);
         problems.extend(wrong);
     }
@@ -66,7 +69,7 @@ pub fn parse(
 fn read_file(
     file: &PolicyFile,
     directory: &Directory,
-    options: Options,
+    options: &Options,
 ) -> (Vec<Placed>, Vec<Problem>) {
     let mut source = Source::new(file);
     if source.refuse_large(&file.text) {

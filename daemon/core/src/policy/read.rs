@@ -3,6 +3,7 @@
 mod asks;
 mod auto_approve;
 mod lease;
+mod notify;
 mod reason;
 
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::resource::{Kind, Operation, Operations, Pattern};
 use crate::time::{format_duration, parse_duration};
 
 /// Every key of a rule.
-const KEYS: [&str; 25] = [
+const KEYS: [&str; 26] = [
     "name",
     "resource",
     "operations",
@@ -47,9 +48,10 @@ const KEYS: [&str; 25] = [
     "bind",
     "follow_rotation",
     "break_glass",
+    "notify",
 ];
 /// Those that say something only where people are asked.
-const KEYS_OF_ASKING: [&str; 12] = [
+const KEYS_OF_ASKING: [&str; 13] = [
     "mode",
     "approvers",
     "quorum",
@@ -62,11 +64,10 @@ const KEYS_OF_ASKING: [&str; 12] = [
     "remind_every",
     "remember",
     "break_glass",
+    "notify",
 ];
 /// Those that a rule with `effect = "deny"` has.
 const KEYS_OF_DENYING: [&str; 4] = ["name", "resource", "operations", "effect"];
-/// Keys that the format has a meaning for and this version none.
-const KEYS_TO_COME: [&str; 1] = ["notify"];
 
 const SECOND: Duration = Duration::from_secs(1);
 const PENDING_MIN: Duration = Duration::from_secs(10);
@@ -78,7 +79,7 @@ pub(super) fn rule<'t>(
     source: &mut Source<'_>,
     value: &'t Spanned<DeValue<'t>>,
     directory: &Directory,
-    options: Options,
+    options: &Options,
 ) -> Option<Placed> {
     let mut fields = Fields::new(source, value, "rule")?;
     fields.refuse_others(known);
@@ -104,12 +105,8 @@ fn known(key: &str) -> Result<(), Wrong> {
     if KEYS.contains(&key) {
         return Ok(());
     }
-    Err(if KEYS_TO_COME.contains(&key) {
-        wrong(format!("`{key}` is not supported by this version"), "remove it")
-    } else {
-        let mend = format!("a rule has {}", KEYS.join(", "));
-        wrong(format!("`{}` is not a key of a rule", echo(key)), mend)
-    })
+    let mend = format!("a rule has {}", KEYS.join(", "));
+    Err(wrong(format!("`{}` is not a key of a rule", echo(key)), mend))
 }
 
 fn effect(value: Value<'_, '_>) -> Result<Effect, Wrong> {
@@ -138,7 +135,7 @@ fn denial(fields: &mut Fields<'_, '_, '_>) -> Result<Denial, Reported> {
 fn allowing(
     fields: &mut Fields<'_, '_, '_>,
     directory: &Directory,
-    options: Options,
+    options: &Options,
 ) -> Result<Rule, Reported> {
     let name = name(fields);
     let resource = resource(fields);
@@ -167,6 +164,7 @@ fn allowing(
     let remind_every = remind_every(fields, waits);
     let binding = binding(fields, kind);
     let break_glass = asks::break_glass(fields, directory);
+    let notify = notify::channels(fields, options);
     let follow_rotation = fields.read("follow_rotation", truth);
 
     let ReasonRules { required, min_length, pattern, kinds } = reason?;
@@ -189,6 +187,7 @@ fn allowing(
         remember,
         bind,
         break_glass: break_glass?,
+        notify: notify?,
         follow_rotation: follow_rotation?.unwrap_or(false),
     })
 }

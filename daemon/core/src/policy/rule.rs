@@ -13,6 +13,7 @@ use super::directory::ApproverRef;
 use super::quorum::Quorum;
 use super::regexp::Regexp;
 use crate::resource::{Operations, Pattern};
+use crate::route::ChannelName;
 use crate::text::{self, Reason};
 
 /// A rule that lets something happen: after people were asked, or at once.
@@ -67,6 +68,9 @@ pub struct Rule {
     /// Who may have a lease at once in an emergency, to be reviewed afterwards; sorted.
     #[serde(default)]
     pub break_glass: Vec<ApproverRef>,
+    /// The channels that carry what people are told of asks under it, sorted; empty: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<ChannelName>,
 }
 
 /// Whether a rule asks people.

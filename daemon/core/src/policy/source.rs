@@ -48,7 +48,7 @@ impl fmt::Display for Problem {
 /// What is wrong with a value, before it is known where the value stands.
 #[derive(Debug)]
 pub(super) struct Wrong {
-    message: String,
+    pub(super) message: String,
     mend: String,
 }
 

@@ -147,7 +147,7 @@ impl Habits {
 ///
 /// Each one can be put in force by itself. Of several about one resource only the first is a rule:
 /// two would be equally specific, so that the others say how to widen it.
-pub fn suggest(set: &RuleSet, habits: Vec<Habit>, options: Options) -> Vec<(Habit, Offer)> {
+pub fn suggest(set: &RuleSet, habits: Vec<Habit>, options: &Options) -> Vec<(Habit, Offer)> {
     let mut offered: BTreeMap<Resource, Widened> = BTreeMap::new();
     let mut names = Names { set, taken: BTreeSet::new() };
     let mut offers = Vec::new();
@@ -208,7 +208,7 @@ fn governing<'s>(set: &'s RuleSet, habit: &Habit) -> Option<&'s Rule> {
 
 /// A rule for the resource alone. Where other rules govern other operations on it, so that they
 /// would be refused beside the new rule, these are written out for it as well.
-fn beside(names: &mut Names<'_>, rule: &Rule, habit: &Habit, options: Options) -> Offer {
+fn beside(names: &mut Names<'_>, rule: &Rule, habit: &Habit, options: &Options) -> Offer {
     let resource = habit.resource.to_string();
     let wanted = Operations::of(&[habit.operation]);
     let name = names.free(&named(habit));

@@ -8,6 +8,7 @@ use super::parse::Options;
 use super::quorum::Quorum;
 use super::rule::{Asks, Bind, Mode, Rule};
 use crate::resource::{Kind, Operations};
+use crate::route::ChannelName;
 use crate::time::format_duration;
 
 /// What of a rule is written otherwise than it is.
@@ -23,7 +24,7 @@ pub(super) struct Anew<'a> {
 
 /// A whole `[[rule]]`, which reads back as the same rule but for what is anew. What `options` say of
 /// every rule is not written into this one.
-pub(super) fn rule(rule: &Rule, anew: &Anew<'_>, options: Options) -> String {
+pub(super) fn rule(rule: &Rule, anew: &Anew<'_>, options: &Options) -> String {
     let mut out = Lines(String::from("[[rule]]\n"));
     out.line("name", &text(anew.name));
     out.line("resource", &text(anew.resource));
@@ -82,7 +83,7 @@ impl Lines {
 }
 
 /// Whom it asks and for how long. The factors, where there are several, are tables for the end.
-fn asking(out: &mut Lines, rule: &Rule, quorum: &Quorum, options: Options) -> String {
+fn asking(out: &mut Lines, rule: &Rule, quorum: &Quorum, options: &Options) -> String {
     let mut tables = String::new();
     match quorum.factors.as_slice() {
         [only] => {
@@ -115,6 +116,9 @@ fn asking(out: &mut Lines, rule: &Rule, quorum: &Quorum, options: Options) -> St
     }
     if rule.remember {
         out.line("remember", "true");
+    }
+    if !rule.notify.is_empty() {
+        out.line("notify", &texts(rule.notify.iter().map(ChannelName::as_str)));
     }
     if !rule.break_glass.is_empty() {
         out.line("break_glass", &people(&rule.break_glass));

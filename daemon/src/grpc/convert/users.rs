@@ -61,6 +61,9 @@ pub(in crate::grpc) fn user(user: &UserRecord) -> v1::User {
         created_at: Some(time_out(user.created_at)),
         last_used_at: user.last_used_at.map(time_out),
         project_roles: user.project_roles.iter().map(project_roles).collect(),
+        email: user.email().map(|email| email.to_string()).unwrap_or_default(),
+        slack_id: user.contact.slack.as_ref().map(ToString::to_string).unwrap_or_default(),
+        notify: None,
     }
 }
 

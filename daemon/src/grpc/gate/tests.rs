@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
-use vouchsafe_core::caller::ProjectRoles;
+use vouchsafe_core::caller::{Contact, ProjectRoles};
 use vouchsafe_core::id::{ProjectId, UserId};
 use vouchsafe_core::time::UnixTime;
 use vouchsafe_proto::v1::FILE_DESCRIPTOR_SET;
@@ -19,6 +19,7 @@ fn user(roles: &[Role]) -> UserRecord {
         project_roles: Vec::new(),
         groups: Vec::new(),
         enabled: true,
+        contact: Contact::default(),
         created_at: UnixTime::from_ms(0),
         last_used_at: None,
     }

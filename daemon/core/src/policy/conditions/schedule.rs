@@ -30,6 +30,18 @@ impl Schedule {
         let minute = local.with_second(0).unwrap_or(local).and_utc();
         Ok((self.minutes.includes(minute), found))
     }
+
+    /// The first of its minutes after this moment, in its own zone, or without one in UTC.
+    pub(super) fn next(&self, now: UnixTime) -> Option<UnixTime> {
+        let zone = self.zone.unwrap_or(Zone::Utc);
+        let local = zone.local(now).ok()?;
+        self.minutes
+            .after(&local.and_utc())
+            .take(3)
+            .filter_map(|minute| zone.first(minute.naive_utc()))
+            // Where clocks are set back, a minute may come twice; the first time was told.
+            .find(|at| *at > now)
+    }
 }
 
 impl Meaning for Schedule {

@@ -1,6 +1,6 @@
 //! `time_window`: between two times of the day.
 
-use chrono::{NaiveDateTime, Timelike as _};
+use chrono::{Days, NaiveDateTime, Timelike as _};
 
 use super::super::source::{Wrong, echo, wrong};
 use super::zone::Zone;
@@ -48,6 +48,19 @@ impl Window {
         }
         let start = local.date().pred_opt()?.and_hms_opt(self.start / 60, self.start % 60, 0)?;
         self.zone.first(start)
+    }
+
+    /// When the window ends that this moment is in; nothing where it is in none.
+    pub(super) fn end_after(&self, now: UnixTime) -> Option<UnixTime> {
+        let local = self.zone.local(now).ok()?;
+        if !self.judge(now).is_ok_and(|(holds, _)| holds) {
+            return None;
+        }
+        let tomorrow = self.crosses_midnight() && minute(local) >= self.start;
+        let days = u64::from(tomorrow) + u64::from(self.end / MIDNIGHT);
+        let date = local.date().checked_add_days(Days::new(days))?;
+        let end = self.end % MIDNIGHT;
+        self.zone.first(date.and_hms_opt(end / 60, end % 60, 0)?)
     }
 
     const fn crosses_midnight(&self) -> bool {

@@ -22,7 +22,7 @@ const EXAMPLE_FACTOR: &str = "[[rule.factor]] with from = [\"group:security\"] a
 pub(super) fn asks(
     fields: &mut Fields<'_, '_, '_>,
     directory: &Directory,
-    options: Options,
+    options: &Options,
 ) -> Result<Asks, Reported> {
     match fields.read("approval", approval)?.unwrap_or(Approval::Required) {
         Approval::Required => quorum(fields, directory, options).map(Asks::People),
@@ -53,7 +53,7 @@ fn approval(value: Value<'_, '_>) -> Result<Approval, Wrong> {
 fn quorum(
     fields: &mut Fields<'_, '_, '_>,
     directory: &Directory,
-    options: Options,
+    options: &Options,
 ) -> Result<Quorum, Reported> {
     let self_approval = fields.read("self_approval", truth);
     let factors = if fields.has("factor") {

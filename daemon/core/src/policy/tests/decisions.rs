@@ -182,7 +182,7 @@ fn what_a_rule_leaves_out_has_its_default() {
 #[test]
 fn a_dev_home_lets_everybody_approve_their_own() {
     let files = [file(RULES)];
-    let options = Options { self_approval_everywhere: true };
+    let options = Options { self_approval_everywhere: true, channels: None };
     let dev = parse(&files, &directory(), &options).unwrap();
     assert!(allowing(&dev, "Everything").quorum().unwrap().self_approval);
     assert!(allowing(&dev, "The one").quorum().is_none());

@@ -57,6 +57,7 @@ fn any_rule() -> impl Strategy<Value = AnyRule> {
             remember: false,
             bind: Bind::Arguments,
             follow_rotation: false,
+            notify: Vec::new(),
             break_glass: Vec::new(),
         })
     });

@@ -74,7 +74,7 @@ fn what_is_written_reads_back_as_the_same_rule() {
         let AnyRule::Allow(given) = &placed.rule else { panic!("no rule denies") };
         let (name, resource) = (given.name.as_str(), given.resource.to_string());
         let anew = Anew { name, resource: &resource, approves: None };
-        let written = write::rule(given, &anew, Options::default());
+        let written = write::rule(given, &anew, &Options::default());
         let again = read(&written);
         assert_eq!(again.rules().len(), 1, "{written}");
         assert_eq!(again.rules().first().unwrap().rule, placed.rule, "{written}");
@@ -83,14 +83,14 @@ fn what_is_written_reads_back_as_the_same_rule() {
 
 #[test]
 fn what_a_home_says_of_every_rule_is_not_written_into_one() {
-    let options = Options { self_approval_everywhere: true };
+    let options = Options { self_approval_everywhere: true, channels: None };
     let text = "[[rule]]\nname = \"a\"\nresource = \"vouchsafe://secrets/a\"\n\
                 approvers = [\"bob\"]\n";
     let set = parse(&[file(text)], &directory(), &options).unwrap();
     let AnyRule::Allow(given) = &set.rules().first().unwrap().rule else { panic!() };
     let anew = Anew { name: "a", resource: "vouchsafe://secrets/a", approves: None };
-    assert!(!write::rule(given, &anew, options).contains("self_approval"));
-    assert!(write::rule(given, &anew, Options::default()).contains("self_approval = true"));
+    assert!(!write::rule(given, &anew, &options).contains("self_approval"));
+    assert!(write::rule(given, &anew, &Options::default()).contains("self_approval = true"));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn habit(key: &str, path: &str, operation: Operation) -> Habit {
 }
 
 fn offers(habits: Vec<Habit>) -> Vec<Offer> {
-    let offers = suggest(&read(GOVERNING), habits, Options::default());
+    let offers = suggest(&read(GOVERNING), habits, &Options::default());
     offers.into_iter().map(|(_, offer)| offer).collect()
 }
 

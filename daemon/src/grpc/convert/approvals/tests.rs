@@ -74,6 +74,7 @@ fn item_of(path: &str) -> Item {
             bind: Bind::Arguments,
             follow_rotation: false,
             break_glass: Vec::new(),
+            notify: Vec::new(),
         },
     }
 }
@@ -81,6 +82,7 @@ fn item_of(path: &str) -> Item {
 fn view(approval: Approval) -> ApprovalView {
     ApprovalView {
         evidence: None,
+        deliveries: Vec::new(),
         approval,
         leases: vec![LeaseId::from_random([5; 10])],
         progress: vec![],
