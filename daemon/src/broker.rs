@@ -67,7 +67,8 @@ pub use self::glass::{BrokenGlass, GlassCommand};
 pub use self::leases::Revoked;
 pub use self::limits::Charge;
 use self::limits::Limits;
-pub use self::messages::Post;
+use self::messages::Delivering;
+pub use self::messages::{Attempt, Parcel, Post};
 pub(crate) use self::policy::members;
 pub use self::sessions::SessionView;
 pub use self::setup::Setup;
@@ -171,6 +172,7 @@ struct Inner {
     started_at: UnixTime,
     wakes: Wakes,
     doors: Doors,
+    delivering: Delivering,
     /// Held while the policy folder is read and what it holds is put in force.
     reloading: tokio::sync::Mutex<()>,
     limits: Limits,
@@ -208,6 +210,7 @@ impl Broker {
             started_at,
             wakes,
             doors: Doors::default(),
+            delivering: Delivering::default(),
             reloading: tokio::sync::Mutex::new(()),
             limits: Limits::default(),
             makers: Arc::new(Semaphore::new(MAKERS_MAX)),

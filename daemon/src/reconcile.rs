@@ -2,10 +2,13 @@
 //! one step of it; nothing depends on a step having run at its time, because deadlines are asked
 //! again wherever they matter.
 
+mod deliver;
+
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+pub use self::deliver::{carry, route};
 use crate::broker::Broker;
 
 /// How often the sweep looks.

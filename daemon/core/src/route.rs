@@ -9,6 +9,7 @@ mod message;
 mod outcome;
 mod plan;
 mod preferences;
+pub mod telling;
 
 pub use self::channel::{
     Audience, CHANNELS_MAX, Channel, ChannelName, ChannelNameError, DeliveryStatus, UnknownStatus,

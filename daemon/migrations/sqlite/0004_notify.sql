@@ -25,6 +25,7 @@ CREATE TABLE deliveries (
     status       TEXT NOT NULL,              -- queued, sent, failed, answered; mutable
     held         TEXT NOT NULL,              -- no, quiet or digest: what due_at was first set by
     due_at       INTEGER,                    -- when it is tried next; null once it is not; mutable
+    give_up_at   INTEGER NOT NULL,           -- mutable
     queued_at    INTEGER NOT NULL,
     attempts     INTEGER NOT NULL DEFAULT 0, -- mutable
     settled_at   INTEGER,                    -- when it was sent or given up; mutable
@@ -33,10 +34,18 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_once ON deliveries (seq, channel, COALESCE(user_id, ''));
 CREATE INDEX deliveries_due ON deliveries (channel, due_at) WHERE status = 'queued';
+CREATE INDEX deliveries_late ON deliveries (give_up_at) WHERE status = 'queued';
 CREATE INDEX deliveries_lane ON deliveries (lane, seq) WHERE status = 'queued';
 CREATE INDEX deliveries_by_approval ON deliveries (approval_id, queued_at);
 CREATE INDEX deliveries_by_time ON deliveries (queued_at, id);
 CREATE INDEX deliveries_settled ON deliveries (settled_at) WHERE settled_at IS NOT NULL;
+
+-- A message with the name of whom it is for. Queries take all of it, in this order.
+CREATE VIEW deliveries_seen AS
+    SELECT d.id, d.seq, d.event, d.channel, d.user_id, d.project, d.approval_id, d.status, d.held,
+           d.due_at, d.give_up_at, d.queued_at, d.attempts, d.settled_at, d.problem, d.receipt,
+           u.name AS user_name, d.lane
+    FROM deliveries AS d LEFT JOIN users AS u ON u.id = d.user_id;
 
 -- Who has signed in to the web pages. A row goes when the session is over.
 CREATE TABLE web_sessions (

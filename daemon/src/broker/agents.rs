@@ -19,6 +19,7 @@ use super::doors::{live_agent, live_agent_at, unchanged_agent};
 use super::emergency::check_not_stopped;
 use super::gives::{Stand, given_freely, gives_freely};
 use super::leases::find_lease;
+use super::messages::expire;
 use super::paging::by_name;
 use super::{
     Access, AccessAsk, AwaitOutcome, Broker, Code, Needs, Page, Paged, Refused, Release,
@@ -184,7 +185,7 @@ impl Broker {
             live_agent(tx, &agent)?;
             let approval = own_approval(tx, &agent, &id)?;
             match approval {
-                Approval::Pending(pending) => match pending.expire(tx.now()) {
+                Approval::Pending(pending) => match expire(tx, pending)? {
                     Approval::Pending(pending) => {
                         Ok(Stands::Asked(Asked::Pending(Box::new(pending))))
                     }

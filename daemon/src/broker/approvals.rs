@@ -12,6 +12,7 @@ use vouchsafe_core::policy::Directory;
 use vouchsafe_core::time::Now;
 
 use super::doors::live_user;
+use super::messages::shown as messages_shown;
 use super::paging::newest_first;
 use super::setup::project_named;
 use super::{ApprovalFilter, ApprovalView, Broker, Code, Page, Paged, Refused, Stop, WatchEvent};
@@ -72,7 +73,9 @@ impl Broker {
             .look("show_approval", move |reader| {
                 live_user(reader, &user)?;
                 let approval = find_covered(reader, &user.reach, &id)?;
-                view(reader, approval, &user, &People::at(now))
+                let mut view = view(reader, approval, &user, &People::at(now))?;
+                view.deliveries = messages_shown(reader, view.approval.ask().id)?;
+                Ok(view)
             })
             .await?;
         Ok(self.with_evidence(view).await)

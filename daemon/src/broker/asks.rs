@@ -20,6 +20,7 @@ use vouchsafe_core::resource::{Operation, Resource};
 use vouchsafe_core::text::{Reason, echo};
 use vouchsafe_core::time::UnixTime;
 
+use super::messages::{alarm_unreached, expire};
 use super::{Code, Refused, Stop, entries, scope_needed};
 use crate::policy_files::Loaded;
 use crate::store::{SecretRecord, Tx};
@@ -188,7 +189,7 @@ impl Wish {
         let ask = self.draft(tx, id, wanted.iter().map(|(wanted, _)| wanted))?;
         let join_key = ask.join_key();
         if let Some(pending) = tx.pending_approval(&join_key)? {
-            match pending.expire(tx.now()) {
+            match expire(tx, pending)? {
                 Approval::Pending(pending) => return self.join(tx, pending),
                 expired => {
                     save_settled(tx, &expired, Action::APPROVAL_EXPIRED)?;
@@ -450,6 +451,7 @@ pub(super) fn save_settled(
 ) -> Result<(), Stop> {
     if tx.save_approval(approval)? {
         tx.append(&entries::settled(entries::by_system(action), approval))?;
+        alarm_unreached(tx, approval)?;
     }
     Ok(())
 }

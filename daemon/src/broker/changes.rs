@@ -29,6 +29,7 @@ use super::asks::{Arguments, Asked, Plea, Wanted, Wish, need_scope, no_secret, s
 use super::doors::unchanged_agent;
 use super::emergency::check_not_stopped;
 use super::gives::Stand;
+use super::messages::expire;
 use super::{Broker, ChangeMade, Changed, Code, Refused, Stop, cause, entries, random};
 use crate::store::{SecretRecord, Tx};
 use crate::vault::{Place, Sealed, Vault};
@@ -281,7 +282,7 @@ fn still_waiting(
     settled: &mut Vec<Approval>,
 ) -> Result<Result<Option<Pending>, Box<Approval>>, Stop> {
     let Some(pending) = tx.pending_approval(join_key)? else { return Ok(Ok(None)) };
-    let ended = match pending.expire(tx.now()) {
+    let ended = match expire(tx, pending)? {
         Approval::Pending(pending) if wanted.is_as_shown(&pending.ask) => {
             return Ok(Ok(Some(pending)));
         }

@@ -9,6 +9,7 @@ use vouchsafe_core::text::{REASON_CHARS_MAX, echo, escape_untrusted, visible_cha
 
 use super::asks::save_settled;
 use super::doors::live_user;
+use super::messages::expire;
 use super::setup::project_or_default;
 use super::{Broker, Code, Refused, Stop, StopView, entries};
 use crate::store::{Reader, Tx};
@@ -198,7 +199,7 @@ fn stop(
         if pending.is_stopped() || !what.covers_asker(ask.project, ask.asker.key) {
             continue;
         }
-        match pending.expire(&now) {
+        match expire(tx, pending)? {
             Approval::Pending(pending) => turn(tx, pending.stop(&now), &mut touched)?,
             expired => {
                 save_settled(tx, &expired, Action::APPROVAL_EXPIRED)?;

@@ -116,6 +116,8 @@ codes! {
     InvalidArgument = "INVALID_ARGUMENT", Invalid;
     /// More than one thing has an id that begins so.
     AmbiguousId = "AMBIGUOUS_ID", Invalid;
+    /// The user has no address for the channel.
+    NoAddress = "NO_ADDRESS", Invalid;
     /// An answer that is wider than what was asked.
     NotNarrower = "NOT_NARROWER", Invalid;
     /// No such secret.
@@ -126,8 +128,14 @@ codes! {
     ReviewNotFound = "REVIEW_NOT_FOUND", NotFound;
     /// Nothing of the kind is stopped.
     NotStopped = "NOT_STOPPED", NotFound;
+    /// The message was not given up.
+    NothingToRetry = "NOTHING_TO_RETRY", Conflict;
     /// No such lease.
     LeaseNotFound = "LEASE_NOT_FOUND", NotFound;
+    /// There is no such channel.
+    ChannelNotFound = "CHANNEL_NOT_FOUND", NotFound;
+    /// There is no such message.
+    MessageNotFound = "MESSAGE_NOT_FOUND", NotFound;
     /// No such key.
     KeyNotFound = "KEY_NOT_FOUND", NotFound;
     /// No such user.

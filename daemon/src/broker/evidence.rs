@@ -145,6 +145,11 @@ fn approved_by(approved: &Approved) -> String {
 
 /// Whose answer would count now. Those whom no rule names are not even looked at.
 fn may_answer(pending: &Pending, people: &Directory, now: &Now) -> Vec<String> {
+    who_may_answer(pending, people, now).into_iter().take(PEOPLE_MAX).collect()
+}
+
+/// The names of all whose answer would count now.
+pub(super) fn who_may_answer(pending: &Pending, people: &Directory, now: &Now) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     for item in &pending.ask.items {
         let quorum = item.rule.quorum().map(vouchsafe_core::policy::Quorum::approvers);
@@ -153,7 +158,7 @@ fn may_answer(pending: &Pending, people: &Directory, now: &Now) -> Vec<String> {
         named.extend(eligible(&asked, people));
     }
     let counts = |name: &String| pending.standing(name, people, now) == Standing::MayVote;
-    named.into_iter().filter(counts).take(PEOPLE_MAX).collect()
+    named.into_iter().filter(counts).collect()
 }
 
 /// What is not any more what was asked for.

@@ -1,13 +1,26 @@
-//! Telling people: which messages an entry of the log brings about, what they say, and how their
-//! delivery went.
+//! Telling people: which messages an entry of the log brings about ([`routing`]), what they say
+//! ([`compose`]), how their delivery goes ([`queue`]), and what people may see of that ([`desk`]).
+
+mod compose;
+mod desk;
+mod queue;
+mod routing;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
-use std::fmt;
-use vouchsafe_core::caller::User;
+use tokio::sync::watch;
+use vouchsafe_core::approval::{Approval, Expired, ExpiryCause, Pending};
+use vouchsafe_core::audit::Action;
 use vouchsafe_core::route::{ChannelName, Message, Receipt, Undelivered};
+use vouchsafe_core::time::UnixTime;
 
-use super::{Broker, ChannelTest, ChannelView, DeliveryQuery, Page, Paged, Refused, Retry};
-use crate::store::Delivery;
+pub(super) use self::desk::shown;
+pub use self::queue::{Attempt, Parcel};
+use super::{Broker, Refused, Stop, entries};
+use crate::store::Tx;
 
 /// Whoever delivers a message at once, outside of the queue: what is tried, and what holds a
 /// secret that may not be kept.
@@ -20,33 +33,95 @@ pub trait Post: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Receipt, Undelivered>>;
 }
 
+/// What is known of the channels besides what is stored: it may be forgotten with the process.
+#[derive(Debug)]
+pub(super) struct Delivering {
+    /// Says "look again" to whoever delivers.
+    wake: watch::Sender<u64>,
+    pauses: Mutex<HashMap<ChannelName, Pause>>,
+    forgotten_at: Mutex<Option<UnixTime>>,
+}
+
+/// A channel that does not take messages.
+#[derive(Clone, Debug)]
+struct Pause {
+    /// Why.
+    why: String,
+    /// When it is tried again.
+    until: UnixTime,
+    /// Since when.
+    since: UnixTime,
+    /// How often in a row it was tried.
+    strikes: u32,
+    /// When the operator was last told.
+    alarmed_at: Option<UnixTime>,
+}
+
+impl Default for Delivering {
+    fn default() -> Self {
+        Self { wake: watch::channel(0).0, pauses: Mutex::default(), forgotten_at: Mutex::default() }
+    }
+}
+
+impl Delivering {
+    fn pauses(&self) -> MutexGuard<'_, HashMap<ChannelName, Pause>> {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        self.wake.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
 impl Broker {
-    /// Every channel, with what waits in it.
-    pub async fn list_channels(&self, _user: &User) -> Result<Vec<ChannelView>, Refused> {
-        Err(Refused::internal())
+    /// Changes whenever there may be something to route.
+    pub fn outbox(&self) -> watch::Receiver<u64> {
+        self.inner.store.outbox()
     }
 
-    /// Sends a real message over a channel, to whoever asks where it reaches people.
-    pub async fn test_channel(
-        &self,
-        _user: &User,
-        _channel: &ChannelName,
-    ) -> Result<ChannelTest, Refused> {
-        Err(Refused::internal())
+    /// Changes whenever there may be something to deliver.
+    pub fn mail_bag(&self) -> watch::Receiver<u64> {
+        self.inner.delivering.wake.subscribe()
     }
 
-    /// Messages newest first.
-    pub async fn list_deliveries(
-        &self,
-        _user: &User,
-        _query: DeliveryQuery,
-        _page: Page,
-    ) -> Result<Paged<Delivery>, Refused> {
-        Err(Refused::internal())
+    /// What goes on with the messages by itself: those are given up whose time is over, and old
+    /// ones are forgotten.
+    pub(super) async fn keep_messages(&self) -> Result<bool, Refused> {
+        // Time may have come for what was held.
+        self.inner.delivering.wake();
+        let given_up = self.give_up_late().await?;
+        self.forget_old().await?;
+        Ok(given_up)
     }
+}
 
-    /// Queues messages again that were given up; how many.
-    pub async fn retry_deliveries(&self, _user: &User, _which: Retry) -> Result<u32, Refused> {
-        Err(Refused::internal())
+/// Ends an approval if its time is up. Where no message about it had reached anybody, and nobody
+/// has answered, that is said: it is not a denial.
+pub(super) fn expire(tx: &Tx<'_>, pending: Pending) -> Result<Approval, Stop> {
+    let approval = pending.expire(tx.now());
+    match approval {
+        Approval::Expired(expired)
+            if expired.cause == ExpiryCause::Unanswered
+                && expired.votes.is_empty()
+                && !tx.was_delivered(expired.ask.id)? =>
+        {
+            Ok(Approval::Expired(Expired { cause: ExpiryCause::NobodyReached, ..expired }))
+        }
+        approval => Ok(approval),
     }
+}
+
+/// Alarms the operator where an approval has expired that nobody was told of.
+pub(super) fn alarm_unreached(tx: &mut Tx<'_>, approval: &Approval) -> Result<(), Stop> {
+    if let Approval::Expired(expired) = approval
+        && expired.cause == ExpiryCause::NobodyReached
+    {
+        tracing::error!(
+            approval = %expired.ask.id,
+            "an approval expired, and no message about it had reached anybody"
+        );
+        let entry = entries::by_system(Action::APPROVAL_UNREACHED);
+        tx.append(&entries::about_ask(entry, &expired.ask))?;
+    }
+    Ok(())
 }

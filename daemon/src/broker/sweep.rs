@@ -8,6 +8,7 @@ use vouchsafe_core::audit::Action;
 use vouchsafe_core::id::ApprovalId;
 
 use super::asks::{expire_lease, save_settled};
+use super::messages::expire;
 use super::policy::supersede;
 use super::{Broker, Refused, Stop, entries};
 use crate::store::Tx;
@@ -45,8 +46,9 @@ impl Broker {
             })
             .await?;
         let ended = if due { self.sweep_due().await? } else { false };
+        let given_up = self.keep_messages().await?;
         // Last, for making a value may take its time.
-        Ok(self.keep_secrets().await? || ended)
+        Ok(self.keep_secrets().await? || ended || given_up)
     }
 
     /// Ends and tells what is due; whether there may be more of it.
@@ -142,7 +144,7 @@ fn sweep(tx: &mut Tx<'_>) -> Result<Swept, Stop> {
     let full = approvals.len() == most || leases.len() == most;
     let mut swept = Swept { full, ..Swept::default() };
     for pending in approvals {
-        match pending.expire(&now) {
+        match expire(tx, pending)? {
             Approval::Pending(pending) => {
                 swept.told.push(pending.ask.id);
                 tell(tx, pending)?;

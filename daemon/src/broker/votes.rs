@@ -16,6 +16,7 @@ use super::approvals::{People, find_covered, view};
 use super::asks::save_settled;
 use super::changes::{Making, apply_voted};
 use super::doors::live_user;
+use super::messages::expire;
 use super::policy::still_governed;
 use super::{
     ApprovalView, Broker, Code, Refused, Stop, VoteCommand, entries, policy_change, random,
@@ -184,7 +185,7 @@ fn cast(
         Approval::Pending(pending) => pending,
         settled => return Err(settled_already(&settled).into()),
     };
-    let pending = match pending.expire(tx.now()) {
+    let pending = match expire(tx, pending)? {
         Approval::Pending(pending) => pending,
         expired => return too_late_to_count(tx, user, expired),
     };
@@ -216,6 +217,7 @@ fn cast(
     if !tx.save_approval(&next)? || !tx.insert_vote(id, &vote)? {
         return Err(Refused::internal().into());
     }
+    tx.answered_deliveries(id, user.id)?;
     let entry = entries::by_user(Action::APPROVAL_VOTED, user);
     tx.append(&entries::voted(entry, next.ask(), &vote))?;
     let leases = follow_up(tx, user, &next, &ids.leases)?;

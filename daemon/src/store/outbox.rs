@@ -52,6 +52,8 @@ pub struct Delivery {
     pub held: Held,
     /// When it is tried next.
     pub due_at: Option<UnixTime>,
+    /// When it is given up, where no try has succeeded.
+    pub give_up_at: UnixTime,
     /// When it was queued.
     pub queued_at: UnixTime,
     /// How often it was tried.
@@ -190,10 +192,7 @@ impl Reader<'_> {
     ) -> Result<Vec<Delivery>, StoreError> {
         self.query(
             "-- due_deliveries
-             SELECT d.id, d.seq, d.event, d.channel, d.user_id, d.project, d.approval_id, d.status,
-                    d.held, d.due_at, d.queued_at, d.attempts, d.settled_at, d.problem, d.receipt,
-                    u.name
-             FROM deliveries AS d LEFT JOIN users AS u ON u.id = d.user_id
+             SELECT * FROM deliveries_seen AS d
              WHERE d.channel = $1 AND d.status = 'queued' AND d.due_at <= $2
                AND NOT EXISTS (SELECT 1 FROM deliveries AS b
                                WHERE b.lane = d.lane AND b.status = 'queued' AND b.seq < d.seq)
@@ -214,10 +213,7 @@ impl Reader<'_> {
     ) -> Result<Vec<Delivery>, StoreError> {
         self.query(
             "-- digest_deliveries
-             SELECT d.id, d.seq, d.event, d.channel, d.user_id, d.project, d.approval_id, d.status,
-                    d.held, d.due_at, d.queued_at, d.attempts, d.settled_at, d.problem, d.receipt,
-                    u.name
-             FROM deliveries AS d LEFT JOIN users AS u ON u.id = d.user_id
+             SELECT * FROM deliveries_seen AS d
              WHERE d.channel = $1 AND d.user_id = $2 AND d.status = 'queued' AND d.held = 'digest'
                AND d.due_at <= $3
              ORDER BY d.seq LIMIT $4",
@@ -241,10 +237,7 @@ impl Reader<'_> {
     pub fn delivery(&self, id: MessageId) -> Result<Option<Delivery>, StoreError> {
         self.query_opt(
             "-- delivery
-             SELECT d.id, d.seq, d.event, d.channel, d.user_id, d.project, d.approval_id, d.status,
-                    d.held, d.due_at, d.queued_at, d.attempts, d.settled_at, d.problem, d.receipt,
-                    u.name
-             FROM deliveries AS d LEFT JOIN users AS u ON u.id = d.user_id
+             SELECT * FROM deliveries_seen AS d
              WHERE d.id = $1",
             params![id.to_string()],
             delivery,
@@ -269,10 +262,7 @@ impl Reader<'_> {
     ) -> Result<Vec<Delivery>, StoreError> {
         self.query(
             "-- deliveries_of
-             SELECT d.id, d.seq, d.event, d.channel, d.user_id, d.project, d.approval_id, d.status,
-                    d.held, d.due_at, d.queued_at, d.attempts, d.settled_at, d.problem, d.receipt,
-                    u.name
-             FROM deliveries AS d LEFT JOIN users AS u ON u.id = d.user_id
+             SELECT * FROM deliveries_seen AS d
              WHERE d.approval_id = $1
              ORDER BY d.queued_at, d.seq, d.id LIMIT $2",
             params![approval.to_string(), limit],
@@ -289,10 +279,7 @@ impl Reader<'_> {
     ) -> Result<Vec<Delivery>, StoreError> {
         self.query(
             "-- deliveries_before
-             SELECT d.id, d.seq, d.event, d.channel, d.user_id, d.project, d.approval_id, d.status,
-                    d.held, d.due_at, d.queued_at, d.attempts, d.settled_at, d.problem, d.receipt,
-                    u.name
-             FROM deliveries AS d LEFT JOIN users AS u ON u.id = d.user_id
+             SELECT * FROM deliveries_seen AS d
              WHERE (d.queued_at < $1 OR (d.queued_at = $1 AND d.id < $2))
                AND (CAST($3 AS TEXT) IS NULL OR d.approval_id = $3)
                AND (CAST($4 AS TEXT) IS NULL OR d.channel = $4)
@@ -317,6 +304,44 @@ impl Reader<'_> {
              SELECT 1 FROM deliveries
              WHERE approval_id = $1 AND status IN ('sent', 'answered') LIMIT 1",
             params![approval.to_string()],
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
+    }
+
+    /// Messages that were to be delivered by now and were not, some of them.
+    pub fn late_deliveries(&self, now: UnixTime, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+        self.query(
+            "-- late_deliveries
+             SELECT * FROM deliveries_seen AS d
+             WHERE d.give_up_at <= $1 AND d.status = 'queued' ORDER BY d.give_up_at LIMIT $2",
+            params![now.ms(), limit],
+            delivery,
+        )
+    }
+
+    /// Messages of a channel in a state, some of them, oldest first.
+    pub fn channel_deliveries(
+        &self,
+        channel: &ChannelName,
+        status: DeliveryStatus,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.query(
+            "-- channel_deliveries
+             SELECT * FROM deliveries_seen AS d
+             WHERE d.channel = $1 AND d.status = $2 ORDER BY d.seq LIMIT $3",
+            params![channel.as_str(), status.as_str(), limit],
+            delivery,
+        )
+    }
+
+    /// Whether any message was settled before a time.
+    pub fn has_deliveries_before(&self, time: UnixTime) -> Result<bool, StoreError> {
+        let found = self.query_opt(
+            "-- has_deliveries_before
+             SELECT 1 FROM deliveries WHERE settled_at < $1 LIMIT 1",
+            params![time.ms()],
             |_| Ok(()),
         )?;
         Ok(found.is_some())
@@ -367,8 +392,8 @@ impl Tx<'_> {
         self.execute(
             "-- insert_delivery
              INSERT INTO deliveries (id, seq, event, channel, user_id, project, approval_id, lane,
-                                     status, held, due_at, queued_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                                     status, held, due_at, give_up_at, queued_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT DO NOTHING",
             params![
                 delivery.id.to_string(),
@@ -382,19 +407,21 @@ impl Tx<'_> {
                 delivery.status.as_str(),
                 delivery.held.as_str(),
                 delivery.due_at.map(UnixTime::ms),
+                delivery.give_up_at.ms(),
                 delivery.queued_at.ms(),
             ],
         )?;
         Ok(())
     }
 
-    /// Saves how a try went. Returns whether the message still waited for one.
+    /// Saves how a try went. Returns whether the message still waited for one; what was sent is
+    /// saved as sent even where it had been given up meanwhile.
     pub fn save_delivery(&mut self, delivery: &Delivery) -> Result<bool, StoreError> {
         let changed = self.execute(
             "-- save_delivery
              UPDATE deliveries SET status = $1, due_at = $2, attempts = $3, settled_at = $4,
                                    problem = $5, receipt = $6
-             WHERE id = $7 AND status = 'queued'",
+             WHERE id = $7 AND (status = 'queued' OR (status = 'failed' AND $1 = 'sent'))",
             params![
                 delivery.status.as_str(),
                 delivery.due_at.map(UnixTime::ms),
@@ -409,12 +436,17 @@ impl Tx<'_> {
     }
 
     /// Queues a message again that was given up. Returns whether it had been.
-    pub fn requeue_delivery(&mut self, id: MessageId, at: UnixTime) -> Result<bool, StoreError> {
+    pub fn requeue_delivery(
+        &mut self,
+        id: MessageId,
+        at: UnixTime,
+        give_up_at: UnixTime,
+    ) -> Result<bool, StoreError> {
         let changed = self.execute(
             "-- requeue_delivery
-             UPDATE deliveries SET status = 'queued', due_at = $1, queued_at = $1, settled_at = NULL
-             WHERE id = $2 AND status = 'failed'",
-            params![at.ms(), id.to_string()],
+             UPDATE deliveries SET status = 'queued', due_at = $1, give_up_at = $2, settled_at = NULL
+             WHERE id = $3 AND status = 'failed'",
+            params![at.ms(), give_up_at.ms(), id.to_string()],
         )?;
         Ok(changed == 1)
     }
@@ -458,11 +490,12 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         status: parsed(row, 7)?,
         held: parsed(row, 8)?,
         due_at: time_opt(row, 9)?,
-        queued_at: time(row, 10)?,
-        attempts: row.get(11)?,
-        settled_at: time_opt(row, 12)?,
-        problem: row.get(13)?,
-        receipt: row.get(14)?,
-        user_name: row.get(15)?,
+        give_up_at: time(row, 10)?,
+        queued_at: time(row, 11)?,
+        attempts: row.get(12)?,
+        settled_at: time_opt(row, 13)?,
+        problem: row.get(14)?,
+        receipt: row.get(15)?,
+        user_name: row.get(16)?,
     })
 }

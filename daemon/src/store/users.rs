@@ -4,7 +4,7 @@ use rusqlite::{Row, params};
 use vouchsafe_core::caller::{Contact, ProjectRoles, Role, Roles, UserRecord};
 use vouchsafe_core::id::{ProjectId, UserId};
 use vouchsafe_core::policy::{Directory, Member};
-use vouchsafe_core::route::{EmailAddress, SlackId};
+use vouchsafe_core::route::{EmailAddress, Person, SlackId};
 use vouchsafe_core::time::UnixTime;
 
 use super::StoreError;
@@ -89,6 +89,19 @@ impl Reader<'_> {
             user,
         )?;
         users.into_iter().map(|user| self.with_groups_and_roles(user)).collect()
+    }
+
+    /// Everybody who is let in and can be told something, with the roles that hold everywhere.
+    pub fn contacts(&self) -> Result<Vec<(Person, Roles)>, StoreError> {
+        let users = self.query(
+            "-- contacts
+             SELECT id, name, roles, enabled, created_at, last_used_at, email, slack_id,
+                    preferences
+             FROM users WHERE enabled = 1 ORDER BY name",
+            [],
+            user,
+        )?;
+        Ok(users.into_iter().map(|user| (user.person(), user.roles)).collect())
     }
 
     /// Everybody, as the rules of a project see them.

@@ -27,8 +27,9 @@ pub struct Message {
     pub body: Body,
     /// The page about it.
     pub link: Option<String>,
-    /// What the channel said of the message that this one takes the place of.
-    pub replaces: Option<String>,
+    /// What the channel calls the messages that this one takes the place of, oldest first; none
+    /// where it is a message of its own.
+    pub replaces: Vec<String>,
 }
 
 /// A person, at their address.

@@ -1,0 +1,222 @@
+//! What a message says, as things stand when it leaves.
+
+use serde_json::Value;
+use vouchsafe_core::approval::Approval;
+use vouchsafe_core::caller::UserRecord;
+use vouchsafe_core::id::LeaseId;
+use vouchsafe_core::route::{
+    Answerable, Audience, Body, Channel, DeliveryStatus, Event, Line, Message, Recipient, telling,
+};
+
+use super::super::{Broker, Stop};
+use crate::store::{Delivery, Reader};
+
+/// Messages of one approval that are looked at for what a new one replaces.
+const EARLIER_MAX: u32 = 1_000;
+
+/// What every message of a channel has in common.
+pub(super) struct Composer {
+    /// How links begin.
+    pub(super) base: String,
+    pub(super) channel: Channel,
+}
+
+/// A headline, the rest, and what of the page is about it.
+struct Said {
+    headline: String,
+    body: Body,
+    page: Option<String>,
+}
+
+impl Broker {
+    /// How links to the web pages begin.
+    pub fn base_url(&self) -> String {
+        match (&self.inner.settings.public_url, self.inner.mcp_url.get()) {
+            (Some(url), _) => url.clone(),
+            (None, Some(mcp)) => mcp.trim_end_matches("/mcp").to_owned(),
+            // Before the door is open nobody is told anything.
+            (None, None) => String::new(),
+        }
+    }
+}
+
+impl Composer {
+    /// One message, or why there is none to be sent.
+    pub(super) fn one(
+        &self,
+        reader: &Reader<'_>,
+        delivery: &Delivery,
+    ) -> Result<Result<Message, String>, Stop> {
+        let to = match self.recipient(reader, delivery)? {
+            Ok(to) => to,
+            Err(why) => return Ok(Err(why)),
+        };
+        let said = self.said(reader, delivery)?;
+        Ok(Ok(Message {
+            id: delivery.id,
+            event: delivery.event,
+            at: delivery.queued_at,
+            project: delivery.project.clone(),
+            to,
+            headline: said.headline,
+            body: said.body,
+            link: said.page.map(|page| self.link(&page)),
+            replaces: self.earlier(reader, delivery)?,
+        }))
+    }
+
+    /// Several messages of one person, as one.
+    pub(super) fn digest(
+        &self,
+        reader: &Reader<'_>,
+        deliveries: &[Delivery],
+    ) -> Result<Result<Message, String>, Stop> {
+        let Some(first) = deliveries.first() else {
+            return Ok(Err("there is nothing to tell".to_owned()));
+        };
+        let to = match self.recipient(reader, first)? {
+            Ok(to) => to,
+            Err(why) => return Ok(Err(why)),
+        };
+        let mut lines = Vec::new();
+        for delivery in deliveries {
+            let said = self.said(reader, delivery)?;
+            let outcome = match said.body {
+                Body::Facts { outcome, .. } => outcome,
+                Body::Digest(_) | Body::SignIn { .. } | Body::Test { .. } => None,
+            };
+            lines.push(Line {
+                id: delivery.id,
+                at: delivery.queued_at,
+                headline: said.headline,
+                link: said.page.map(|page| self.link(&page)),
+                outcome,
+            });
+        }
+        let headline = match lines.len() {
+            1 => "1 message since the last digest".to_owned(),
+            count => format!("{count} messages since the last digest"),
+        };
+        Ok(Ok(Message {
+            id: first.id,
+            event: first.event,
+            at: first.queued_at,
+            project: None,
+            to,
+            headline,
+            body: Body::Digest(lines),
+            link: Some(self.link("/inbox")),
+            replaces: Vec::new(),
+        }))
+    }
+
+    fn link(&self, page: &str) -> String {
+        format!("{}{page}", self.base)
+    }
+
+    /// Whom it goes to; none: to the channel's place. Or why it cannot.
+    fn recipient(
+        &self,
+        reader: &Reader<'_>,
+        delivery: &Delivery,
+    ) -> Result<Result<Option<Recipient>, String>, Stop> {
+        if self.channel.audience == Audience::Place {
+            return Ok(Ok(None));
+        }
+        let Some(id) = delivery.user else {
+            return Ok(Err(format!(
+                "{} reaches people now, and this is for none",
+                self.channel.name
+            )));
+        };
+        let Some(user) = reader.user(id)?.filter(|user| user.enabled) else {
+            return Ok(Err("the user is disabled".to_owned()));
+        };
+        Ok(self.addressed(&user).map(Some))
+    }
+
+    /// A person at their address of this channel.
+    pub(super) fn addressed(&self, user: &UserRecord) -> Result<Recipient, String> {
+        let person = user.person();
+        match self.channel.audience.address(&person) {
+            Some(address) => {
+                Ok(Recipient { name: person.name.clone(), address: address.to_owned() })
+            }
+            None => Err(format!("{} has no address for {}", person.name, self.channel.name)),
+        }
+    }
+
+    fn said(&self, reader: &Reader<'_>, delivery: &Delivery) -> Result<Said, Stop> {
+        let about = match delivery.approval {
+            Some(id) => reader.approval(id)?,
+            None => None,
+        };
+        match (delivery.event, about) {
+            (Event::LeaseIssued | Event::LeaseRevoked | Event::LeaseExpired, _) => {
+                self.about_lease(reader, delivery)
+            }
+            (Event::Alert, _) | (_, None) => about_entry(reader, delivery),
+            (event, Some(approval)) => Ok(about_approval(event, &approval)),
+        }
+    }
+
+    fn about_lease(&self, reader: &Reader<'_>, delivery: &Delivery) -> Result<Said, Stop> {
+        let line = reader.entry_line(delivery.seq)?.unwrap_or_default();
+        let entry: Value = serde_json::from_str(&line).unwrap_or_default();
+        let id = entry.get("lease").and_then(Value::as_str).and_then(|id| id.parse().ok());
+        let lease = id.map_or(Ok(None), |id: LeaseId| reader.lease(id))?;
+        let Some(lease) = lease else { return about_entry(reader, delivery) };
+        let (headline, facts) = telling::lease(delivery.event, &lease);
+        let approval = delivery.approval;
+        let body = Body::Facts { facts, answer: None, approval, outcome: None };
+        Ok(Said { headline, body, page: Some("/leases".to_owned()) })
+    }
+
+    /// What the channel calls the messages that this one takes the place of.
+    fn earlier(&self, reader: &Reader<'_>, delivery: &Delivery) -> Result<Vec<String>, Stop> {
+        let (true, Some(approval)) =
+            (self.channel.updates && delivery.event.ends(), delivery.approval)
+        else {
+            return Ok(Vec::new());
+        };
+        let all = reader.deliveries_of(approval, EARLIER_MAX)?;
+        let earlier = all.into_iter().filter(|other| {
+            other.channel == delivery.channel
+                && other.user == delivery.user
+                && other.event.asks()
+                && matches!(other.status, DeliveryStatus::Sent | DeliveryStatus::Answered)
+        });
+        Ok(earlier.filter_map(|other| other.receipt).collect())
+    }
+}
+
+fn about_approval(event: Event, approval: &Approval) -> Said {
+    let ask = approval.ask();
+    let (facts, whole) = telling::facts(approval);
+    let answer = match approval {
+        Approval::Pending(pending) => Some(Box::new(Answerable {
+            approval: ask.id,
+            digest: ask.digest(),
+            whole,
+            one_time: None,
+            until: pending.deadline().wall,
+        })),
+        Approval::Approved(_)
+        | Approval::Denied(_)
+        | Approval::Expired(_)
+        | Approval::Withdrawn(_) => None,
+    };
+    let outcome = telling::outcome(approval);
+    let body = Body::Facts { facts, answer, approval: Some(ask.id), outcome };
+    let page = Some(format!("/approvals/{}", ask.id));
+    Said { headline: telling::headline(event, approval), body, page }
+}
+
+fn about_entry(reader: &Reader<'_>, delivery: &Delivery) -> Result<Said, Stop> {
+    let line = reader.entry_line(delivery.seq)?.unwrap_or_default();
+    let (headline, facts) = telling::alert(&line);
+    let approval = delivery.approval;
+    let page = approval.map_or_else(|| "/audit".to_owned(), |id| format!("/approvals/{id}"));
+    let body = Body::Facts { facts, answer: None, approval, outcome: None };
+    Ok(Said { headline, body, page: Some(page) })
+}

@@ -1,0 +1,431 @@
+//! The queue of one channel: what is due, and how each try went.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use vouchsafe_core::audit::{Action, Entry, Outcome};
+use vouchsafe_core::id::{MessageId, UserId};
+use vouchsafe_core::route::{
+    Again, Body, Channel, ChannelName, DeliveryStatus, Message, Receipt, Undelivered,
+};
+use vouchsafe_core::text::echo;
+use vouchsafe_core::time::{Now, UnixTime};
+
+use super::super::{Broker, Refused, Stop, entries, random};
+use super::Pause;
+use super::compose::Composer;
+use crate::store::{Delivery, Held, Tx};
+
+/// Messages that one look takes at most.
+const LOOK_MAX: u32 = 64;
+/// Messages that one digest holds at most; what is more comes in the next.
+const DIGEST_MAX: u32 = 200;
+/// How long a message waits after its first failed try; each next wait is twice as long.
+const RETRY_FIRST: Duration = Duration::from_secs(5);
+/// How long it waits at most.
+const RETRY_MAX: Duration = Duration::from_mins(15);
+/// The same for a channel that does not answer.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+/// How long a channel pauses at most, unless it says so itself.
+const PAUSE_MAX: Duration = Duration::from_mins(2);
+/// The longest that a channel's own word is taken for.
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
+/// How long a channel may fail before the operator is told.
+const ALARM_AFTER: Duration = Duration::from_mins(5);
+/// How often the operator is told of the same channel.
+const ALARM_EVERY: Duration = Duration::from_hours(1);
+/// How long messages are kept that are settled.
+const KEPT_FOR: Duration = Duration::from_hours(90 * 24);
+/// How often old ones are looked for.
+const FORGET_EVERY: Duration = Duration::from_hours(1);
+/// How much of a channel's words is kept, in characters.
+const PROBLEM_CHARS_MAX: usize = 300;
+
+/// A message to be sent, and the rows that it settles: one, or all of a digest.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// The rows.
+    pub deliveries: Vec<Delivery>,
+    /// What is to be sent, or why it cannot be.
+    pub message: Result<Message, String>,
+}
+
+/// One try, and how it went.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The rows that it settles.
+    pub deliveries: Vec<Delivery>,
+    /// What the channel said.
+    pub result: Result<Receipt, Undelivered>,
+}
+
+impl Broker {
+    /// What a channel is to deliver now: `most` messages at most, none of those that are `busy`,
+    /// and nothing while it pauses. After a pause one message goes ahead of the others.
+    pub async fn parcels(
+        &self,
+        channel: &Channel,
+        most: usize,
+        busy: &BTreeSet<MessageId>,
+    ) -> Result<Vec<Parcel>, Refused> {
+        let now = self.now();
+        let most = match self.pause_of(&channel.name) {
+            Some(pause) if pause.until > now.wall => 0,
+            Some(_) => most.min(usize::from(busy.is_empty())),
+            None => most,
+        };
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let composer = Composer { base: self.base_url(), channel: channel.clone() };
+        let (name, busy) = (channel.name.clone(), busy.clone());
+        let parcels = self
+            .look("parcels", move |reader| {
+                let limit = u32::try_from(busy.len()).unwrap_or(u32::MAX).saturating_add(LOOK_MAX);
+                let due = reader.due_deliveries(&name, now.wall, limit)?;
+                let mut told = BTreeSet::<UserId>::new();
+                let mut parcels = Vec::new();
+                for delivery in due.into_iter().filter(|delivery| !busy.contains(&delivery.id)) {
+                    if parcels.len() >= most {
+                        break;
+                    }
+                    let digest = delivery.user.filter(|_| delivery.held == Held::Digest);
+                    let Some(user) = digest else {
+                        let message = composer.one(reader, &delivery)?;
+                        parcels.push(Parcel { deliveries: vec![delivery], message });
+                        continue;
+                    };
+                    if told.insert(user) {
+                        let deliveries =
+                            reader.digest_deliveries(&name, user, now.wall, DIGEST_MAX)?;
+                        if deliveries.iter().any(|delivery| busy.contains(&delivery.id)) {
+                            continue;
+                        }
+                        let message = composer.digest(reader, &deliveries)?;
+                        parcels.push(Parcel { deliveries, message });
+                    }
+                }
+                Ok(parcels)
+            })
+            .await?;
+        let mut linked = Vec::new();
+        for parcel in parcels {
+            linked.push(self.with_link(channel, parcel).await);
+        }
+        Ok(linked)
+    }
+
+    /// Adds the link that answers without signing in, where such links are on.
+    async fn with_link(&self, channel: &Channel, parcel: Parcel) -> Parcel {
+        let mut parcel = parcel;
+        let user = parcel.deliveries.first().and_then(|delivery| delivery.user);
+        if !self.inner.settings.one_time_links || channel.name != ChannelName::email() {
+            return parcel;
+        }
+        if let (Some(user), Ok(Message { body: Body::Facts { answer: Some(answer), .. }, .. })) =
+            (user, &mut parcel.message)
+        {
+            let made =
+                self.one_time_link(user, answer.approval, &answer.digest, answer.until).await;
+            match made {
+                Ok(link) => answer.one_time = Some(link),
+                // The page takes the answer all the same.
+                Err(refused) => tracing::warn!(code = %refused.code, "no one-time link was made"),
+            }
+        }
+        parcel
+    }
+
+    /// When a channel has something to do next, by what is stored and its own pause.
+    pub async fn next_parcel(&self, channel: &ChannelName) -> Result<Option<UnixTime>, Refused> {
+        let name = channel.clone();
+        let due = self.look("next_parcel", move |reader| Ok(reader.next_delivery(&name)?)).await?;
+        let pause = self.pause_of(channel).map(|pause| pause.until);
+        Ok(due.map(|due| pause.map_or(due, |until| until.max(due))))
+    }
+
+    /// Saves how tries went, together.
+    pub async fn attempted(
+        &self,
+        channel: &ChannelName,
+        attempts: Vec<Attempt>,
+    ) -> Result<(), Refused> {
+        let mut jitters = Vec::new();
+        for _ in &attempts {
+            jitters.push(u32::from_be_bytes(random()?));
+        }
+        let failing = attempts.iter().rev().find_map(|attempt| match &attempt.result {
+            Err(Undelivered { why, again: Again::Channel(after) }) => Some((why.clone(), *after)),
+            Ok(_) | Err(_) => None,
+        });
+        let taken = attempts.iter().any(|attempt| attempt.result.is_ok());
+        let pause = match &failing {
+            Some((why, after)) => {
+                let jitter = jitters.first().copied().unwrap_or_default();
+                Some(self.longer_pause(channel, why, *after, jitter))
+            }
+            None => None,
+        };
+        let alarm = self.alarm_due(channel, pause.as_ref(), &attempts);
+        let (name, alarmed) = (channel.clone(), alarm.clone());
+        let subject = entries::by_system(Action::MESSAGE_FAILED);
+        let saved = self.run("attempted", subject, move |tx| {
+            for (attempt, jitter) in attempts.iter().zip(&jitters) {
+                save(tx, attempt, *jitter)?;
+            }
+            if let Some(problem) = &alarmed {
+                tx.append(&failing_entry(&name, problem))?;
+            }
+            Ok(())
+        });
+        saved.await?;
+        self.set_pause(channel, pause, taken, alarm.is_some());
+        Ok(())
+    }
+
+    /// Gives up what was to be delivered by now and was not, and what no channel carries any more.
+    pub(super) async fn give_up_late(&self) -> Result<bool, Refused> {
+        let now = self.now().wall;
+        let known: BTreeSet<ChannelName> =
+            self.inner.settings.channels.iter().map(|channel| channel.name.clone()).collect();
+        let orphans = known.clone();
+        let late = self
+            .look("late", move |reader| {
+                let late = !reader.late_deliveries(now, 1)?.is_empty();
+                let waiting = reader.waiting_deliveries()?;
+                Ok(late || waiting.iter().any(|waiting| !orphans.contains(&waiting.channel)))
+            })
+            .await?;
+        if !late {
+            return Ok(false);
+        }
+        let subject = entries::by_system(Action::MESSAGE_FAILED);
+        let pauses = self.inner.delivering.pauses().clone();
+        self.run("give_up", subject, move |tx| {
+            let mut late = tx.late_deliveries(tx.now().wall, LOOK_MAX)?;
+            for waiting in tx.waiting_deliveries()? {
+                if !known.contains(&waiting.channel) {
+                    let queued = DeliveryStatus::Queued;
+                    late.extend(tx.channel_deliveries(&waiting.channel, queued, LOOK_MAX)?);
+                }
+            }
+            let full = late.len() >= usize::try_from(LOOK_MAX).unwrap_or(usize::MAX);
+            for delivery in late {
+                let why = match (pauses.get(&delivery.channel), &delivery.problem) {
+                    _ if !known.contains(&delivery.channel) => {
+                        format!("there is no channel {} any more", delivery.channel)
+                    }
+                    (Some(pause), _) => pause.why.clone(),
+                    (None, Some(problem)) => problem.clone(),
+                    (None, None) => "it could not be delivered in time".to_owned(),
+                };
+                let attempts = delivery.attempts;
+                give_up(tx, &delivery, attempts, &why)?;
+            }
+            Ok(full)
+        })
+        .await
+    }
+
+    /// Forgets messages that were settled long ago.
+    pub(super) async fn forget_old(&self) -> Result<(), Refused> {
+        let now = self.now().wall;
+        {
+            let mut forgotten_at = self
+                .inner
+                .delivering
+                .forgotten_at
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            if forgotten_at.is_some_and(|at| now.since(at) < FORGET_EVERY) {
+                return Ok(());
+            }
+            *forgotten_at = Some(now);
+        }
+        let before = now.minus(KEPT_FOR);
+        let old = self.look("old", move |reader| Ok(reader.has_deliveries_before(before)?)).await?;
+        if !old {
+            return Ok(());
+        }
+        let subject = entries::by_system(Action::MESSAGE_FAILED);
+        self.run("forget", subject, move |tx| {
+            tx.forget_deliveries(before, 1_000)?;
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) fn pause_of(&self, channel: &ChannelName) -> Option<Pause> {
+        self.inner.delivering.pauses().get(channel).filter(|pause| pause.strikes > 0).cloned()
+    }
+
+    fn longer_pause(
+        &self,
+        channel: &ChannelName,
+        why: &str,
+        after: Option<Duration>,
+        jitter: u32,
+    ) -> Pause {
+        let now = self.now().wall;
+        let before = self.inner.delivering.pauses().get(channel).cloned();
+        let strikes = before.as_ref().map_or(0, |pause| pause.strikes).saturating_add(1);
+        let wait = match after {
+            Some(after) => after.min(RETRY_AFTER_MAX),
+            None => backoff(PAUSE_FIRST, PAUSE_MAX, strikes, jitter),
+        };
+        let since = before.as_ref().filter(|pause| pause.strikes > 0).map_or(now, |p| p.since);
+        Pause {
+            why: echo(why, PROBLEM_CHARS_MAX),
+            until: now.plus(wait),
+            since,
+            strikes,
+            alarmed_at: before.and_then(|pause| pause.alarmed_at),
+        }
+    }
+
+    /// What the operator has to be told of a channel now.
+    fn alarm_due(
+        &self,
+        channel: &ChannelName,
+        pause: Option<&Pause>,
+        attempts: &[Attempt],
+    ) -> Option<String> {
+        let now = self.now().wall;
+        let known = self.inner.delivering.pauses().get(channel).cloned();
+        let alarmed_at = known.and_then(|pause| pause.alarmed_at);
+        if alarmed_at.is_some_and(|at| now.since(at) < ALARM_EVERY) {
+            return None;
+        }
+        let long = pause.filter(|pause| now.since(pause.since) >= ALARM_AFTER);
+        let given_up = attempts.iter().find_map(|attempt| match &attempt.result {
+            Err(failed) if failed.again == Again::Never => Some(failed.why.clone()),
+            Ok(_) | Err(_) => None,
+        });
+        long.map(|pause| pause.why.clone()).or(given_up)
+    }
+
+    fn set_pause(&self, channel: &ChannelName, pause: Option<Pause>, taken: bool, alarmed: bool) {
+        let now = self.now().wall;
+        let mut pauses = self.inner.delivering.pauses();
+        if let Some(pause) = pause {
+            if pause.strikes == 1 {
+                tracing::warn!(%channel, why = pause.why, "a channel does not take messages");
+            }
+            pauses.insert(channel.clone(), pause);
+        } else if taken && let Some(known) = pauses.get_mut(channel) {
+            if known.strikes > 0 {
+                tracing::info!(%channel, "the channel takes messages again");
+            }
+            known.strikes = 0;
+        }
+        if alarmed {
+            let none =
+                Pause { why: String::new(), until: now, since: now, strikes: 0, alarmed_at: None };
+            pauses.entry(channel.clone()).or_insert(none).alarmed_at = Some(now);
+        }
+    }
+}
+
+/// Twice as long each time, up to a bound; between half of that and all of it, so that not everybody
+/// comes back at once.
+fn backoff(first: Duration, most: Duration, tries: u32, jitter: u32) -> Duration {
+    let doubled =
+        first.saturating_mul(1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX));
+    let whole = doubled.min(most);
+    let half = whole / 2;
+    half + half.mul_f64(f64::from(jitter) / f64::from(u32::MAX))
+}
+
+fn save(tx: &mut Tx<'_>, attempt: &Attempt, jitter: u32) -> Result<(), Stop> {
+    let now: Now = tx.now().clone();
+    for delivery in &attempt.deliveries {
+        let attempts = delivery.attempts.saturating_add(1);
+        match &attempt.result {
+            Ok(receipt) => {
+                tx.save_delivery(&Delivery {
+                    status: DeliveryStatus::Sent,
+                    due_at: None,
+                    attempts,
+                    settled_at: Some(now.wall),
+                    problem: None,
+                    receipt: receipt.handle.clone(),
+                    ..delivery.clone()
+                })?;
+            }
+            Err(Undelivered { why, again }) => {
+                let wait = match again {
+                    Again::Never => None,
+                    // The channel's own pause holds it; then it goes first.
+                    Again::Channel(_) => Some(Duration::ZERO),
+                    Again::Message(Some(after)) => Some((*after).min(RETRY_AFTER_MAX)),
+                    Again::Message(None) => Some(backoff(RETRY_FIRST, RETRY_MAX, attempts, jitter)),
+                };
+                let due_at = wait.map(|wait| now.wall.plus(wait));
+                match due_at.filter(|due| *due < delivery.give_up_at) {
+                    Some(due) => {
+                        tx.save_delivery(&Delivery {
+                            due_at: Some(due),
+                            attempts,
+                            problem: Some(echo(why, PROBLEM_CHARS_MAX)),
+                            ..delivery.clone()
+                        })?;
+                    }
+                    None => give_up(tx, delivery, attempts, why)?,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A message that is tried no more, and the log says so.
+fn give_up(tx: &mut Tx<'_>, delivery: &Delivery, attempts: u32, why: &str) -> Result<(), Stop> {
+    let why = echo(why, PROBLEM_CHARS_MAX);
+    let changed = tx.save_delivery(&Delivery {
+        status: DeliveryStatus::Failed,
+        due_at: None,
+        attempts,
+        settled_at: Some(tx.now().wall),
+        problem: Some(why.clone()),
+        ..delivery.clone()
+    })?;
+    if !changed {
+        return Ok(());
+    }
+    let mut entry = entries::by_system(Action::MESSAGE_FAILED)
+        .outcome(Outcome::Failed)
+        .detail("message", delivery.id.to_string())
+        .detail("channel", delivery.channel.as_str())
+        .detail("event", delivery.event.as_str())
+        .detail("attempts", attempts)
+        .detail("problem", why);
+    if let Some(project) = &delivery.project {
+        entry = entry.project(project);
+    }
+    if let Some(approval) = delivery.approval {
+        entry = entry.approval(approval);
+    }
+    if let Some(name) = &delivery.user_name {
+        entry = entry.detail("to", name.as_str());
+    }
+    tx.append(&entry)?;
+    Ok(())
+}
+
+fn failing_entry(channel: &ChannelName, problem: &str) -> Entry {
+    entries::by_system(Action::CHANNEL_FAILING)
+        .detail("channel", channel.as_str())
+        .detail("problem", echo(problem, PROBLEM_CHARS_MAX))
+}
+
+impl Broker {
+    async fn one_time_link(
+        &self,
+        _user: UserId,
+        _approval: vouchsafe_core::id::ApprovalId,
+        _digest: &vouchsafe_core::approval::ApprovalDigest,
+        _until: UnixTime,
+    ) -> Result<String, Refused> {
+        Err(Refused::internal())
+    }
+}

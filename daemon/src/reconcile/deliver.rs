@@ -1,0 +1,164 @@
+//! Messages on their way: one task works out which there are, and one a channel delivers them, so
+//! that a slow or dead channel delays no other, and none of them a door.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep, sleep_until};
+use vouchsafe_core::id::MessageId;
+use vouchsafe_core::route::{Channel, Undelivered};
+
+use crate::broker::{Attempt, Broker, Parcel, Refused};
+use crate::notify::Channels;
+
+/// How often a task looks though nothing has woken it.
+const EVERY: Duration = Duration::from_millis(500);
+/// How long it waits after the store has failed it.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Errors in a row that are said in the log of the daemon; then every hundredth is.
+const LOUD: u32 = 3;
+
+/// Works out the messages for whatever comes into the outbox, until the broker drains.
+pub async fn route(broker: Broker) {
+    let draining = broker.draining();
+    let mut outbox = broker.outbox();
+    let mut failed = Failed::default();
+    loop {
+        loop {
+            match broker.route().await {
+                Ok(true) => {}
+                Ok(false) => {
+                    failed = Failed::default();
+                    break;
+                }
+                Err(refused) => {
+                    failed.say(&refused, "messages could not be worked out");
+                    break;
+                }
+            }
+        }
+        tokio::select! {
+            _ = outbox.changed() => {}
+            () = sleep(EVERY) => {}
+            () = draining.cancelled() => return,
+        }
+    }
+}
+
+/// Delivers what is due over one channel, until the broker drains; what is under way then is
+/// finished and saved.
+pub async fn carry(broker: Broker, channels: Channels, channel: Channel) {
+    let draining = broker.draining();
+    let mut bag = broker.mail_bag();
+    let mut carrier = Carrier {
+        broker,
+        channels,
+        channel,
+        busy: BTreeSet::new(),
+        under_way: FuturesUnordered::new(),
+        unsaved: Vec::new(),
+        failed: Failed::default(),
+    };
+    loop {
+        if !draining.is_cancelled() {
+            carrier.begin().await;
+        } else if carrier.under_way.is_empty() && carrier.unsaved.is_empty() {
+            return;
+        }
+        let retry = if carrier.unsaved.is_empty() { EVERY } else { PAUSE };
+        let again = Instant::now() + retry;
+        tokio::select! {
+            Some(attempt) = carrier.under_way.next() => carrier.ended(attempt).await,
+            _ = bag.changed(), if !draining.is_cancelled() => {}
+            () = sleep_until(again) => carrier.save().await,
+            () = draining.cancelled(), if carrier.under_way.is_empty() => carrier.save().await,
+        }
+    }
+}
+
+struct Carrier {
+    broker: Broker,
+    channels: Channels,
+    channel: Channel,
+    /// What is under way, or not saved yet: not to be sent again.
+    busy: BTreeSet<MessageId>,
+    under_way: FuturesUnordered<BoxFuture<'static, Attempt>>,
+    unsaved: Vec<Attempt>,
+    failed: Failed,
+}
+
+/// How often in a row something has failed.
+#[derive(Debug, Default)]
+struct Failed(u32);
+
+impl Carrier {
+    /// Sends what is due, as much as the channel takes at once.
+    async fn begin(&mut self) {
+        let places = self.channel.at_once.saturating_sub(self.under_way.len());
+        if places == 0 || !self.unsaved.is_empty() {
+            return;
+        }
+        match self.broker.parcels(&self.channel, places, &self.busy).await {
+            Ok(parcels) => {
+                for parcel in parcels {
+                    self.busy.extend(parcel.deliveries.iter().map(|delivery| delivery.id));
+                    self.under_way.push(self.attempt(parcel));
+                }
+            }
+            Err(refused) => self.failed.say(&refused, "messages could not be read"),
+        }
+    }
+
+    fn attempt(&self, parcel: Parcel) -> BoxFuture<'static, Attempt> {
+        let (channels, name) = (self.channels.clone(), self.channel.name.clone());
+        let Parcel { deliveries, message } = parcel;
+        Box::pin(async move {
+            let result = match message {
+                Ok(message) => channels.deliver(&name, &message).await,
+                Err(why) => Err(Undelivered::never(why)),
+            };
+            Attempt { deliveries, result }
+        })
+    }
+
+    /// One try has ended; whatever else has is saved with it.
+    async fn ended(&mut self, attempt: Attempt) {
+        self.unsaved.push(attempt);
+        while let Some(Some(attempt)) = futures_util::FutureExt::now_or_never(self.under_way.next())
+        {
+            self.unsaved.push(attempt);
+        }
+        self.save().await;
+    }
+
+    /// Saves how tries went. What cannot be saved is kept, and not sent again meanwhile.
+    async fn save(&mut self) {
+        if self.unsaved.is_empty() {
+            return;
+        }
+        let attempts = self.unsaved.clone();
+        match self.broker.attempted(&self.channel.name, attempts).await {
+            Ok(()) => {
+                self.failed = Failed::default();
+                for attempt in self.unsaved.drain(..) {
+                    for delivery in attempt.deliveries {
+                        self.busy.remove(&delivery.id);
+                    }
+                }
+            }
+            Err(refused) => self.failed.say(&refused, "deliveries could not be saved"),
+        }
+    }
+}
+
+impl Failed {
+    fn say(&mut self, refused: &Refused, what: &'static str) {
+        self.0 = self.0.saturating_add(1);
+        if self.0 <= LOUD || self.0.is_multiple_of(100) {
+            tracing::warn!(code = %refused.code, failed = self.0, "{what}");
+        }
+    }
+}
