@@ -117,6 +117,12 @@ pub trait Count: fmt::Debug + Send + Sync {
     fn leased(&self, leases: u64);
     /// A door turned somebody away, with this code.
     fn refused(&self, door: &'static str, code: &'static str);
+    /// A message was tried over a channel: `sent`, `retried` or `failed`.
+    fn delivered(&self, channel: &str, outcome: &'static str);
+    /// So many messages wait in a channel.
+    fn queued(&self, channel: &str, messages: u64);
+    /// An approval expired that nobody was told of.
+    fn unreached(&self);
 }
 
 /// How a broker is set.
@@ -241,6 +247,9 @@ impl Broker {
     /// Wakes whoever waits for an approval that was settled, and counts it.
     fn settled(&self, approval: &Approval) {
         self.inner.count.settled(approval.status().as_str());
+        if approval.is_unreached() {
+            self.inner.count.unreached();
+        }
         self.inner.wakes.wake(approval.ask().id);
     }
 

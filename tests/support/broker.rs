@@ -163,4 +163,10 @@ impl Count for Uncounted {
     fn leased(&self, _leases: u64) {}
 
     fn refused(&self, _door: &'static str, _code: &'static str) {}
+
+    fn delivered(&self, _channel: &str, _outcome: &'static str) {}
+
+    fn queued(&self, _channel: &str, _messages: u64) {}
+
+    fn unreached(&self) {}
 }

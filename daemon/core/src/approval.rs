@@ -345,6 +345,13 @@ impl Approval {
     }
 }
 
+impl Approval {
+    /// Whether it expired and no message about it had reached anybody: that is not a denial.
+    pub const fn is_unreached(&self) -> bool {
+        matches!(self, Self::Expired(Expired { cause: ExpiryCause::NobodyReached, .. }))
+    }
+}
+
 impl Pending {
     /// A new approval.
     pub fn new(ask: Ask) -> Self {

@@ -343,6 +343,18 @@ impl Count for Counted {
     fn refused(&self, door: &'static str, code: &'static str) {
         self.0.refused(door, code);
     }
+
+    fn delivered(&self, channel: &str, outcome: &'static str) {
+        self.0.delivered(channel, outcome);
+    }
+
+    fn queued(&self, channel: &str, messages: u64) {
+        self.0.queued(channel, messages);
+    }
+
+    fn unreached(&self) {
+        self.0.unreached();
+    }
 }
 
 impl Post for Channels {

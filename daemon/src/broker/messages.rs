@@ -91,7 +91,24 @@ impl Broker {
         self.inner.delivering.wake();
         let given_up = self.give_up_late().await?;
         self.forget_old().await?;
+        self.count_queued().await?;
         Ok(given_up)
+    }
+}
+
+impl Broker {
+    /// Tells whoever counts what waits in each channel.
+    async fn count_queued(&self) -> Result<(), Refused> {
+        if self.inner.settings.channels.is_empty() {
+            return Ok(());
+        }
+        let waiting = self.look("count_queued", |reader| Ok(reader.waiting_deliveries()?)).await?;
+        for channel in &self.inner.settings.channels {
+            let waits = waiting.iter().find(|waiting| waiting.channel == channel.name);
+            let messages = waits.map_or(0, |waiting| waiting.messages);
+            self.inner.count.queued(channel.name.as_str(), messages);
+        }
+        Ok(())
     }
 }
 
@@ -113,15 +130,11 @@ pub(super) fn expire(tx: &Tx<'_>, pending: Pending) -> Result<Approval, Stop> {
 
 /// Alarms the operator where an approval has expired that nobody was told of.
 pub(super) fn alarm_unreached(tx: &mut Tx<'_>, approval: &Approval) -> Result<(), Stop> {
-    if let Approval::Expired(expired) = approval
-        && expired.cause == ExpiryCause::NobodyReached
-    {
-        tracing::error!(
-            approval = %expired.ask.id,
-            "an approval expired, and no message about it had reached anybody"
-        );
+    if approval.is_unreached() {
+        let id = approval.ask().id;
+        tracing::error!(%id, "an approval expired, and no message about it had reached anybody");
         let entry = entries::by_system(Action::APPROVAL_UNREACHED);
-        tx.append(&entries::about_ask(entry, &expired.ask))?;
+        tx.append(&entries::about_ask(entry, approval.ask()))?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vouchsafe_core::audit::{Action, HeadSigner as _};
 use vouchsafe_core::caller::User;
@@ -14,13 +15,16 @@ use super::{
 };
 use crate::vault::source::SourceError;
 
+/// How long an approval that nobody was told of is a warning.
+const UNREACHED_FOR: Duration = Duration::from_hours(24);
+
 impl Broker {
     /// How the daemon is.
     pub async fn status(&self, user: &User) -> Result<StatusView, Refused> {
         let caller = user.clone();
         let policy = Arc::clone(&self.inner.policy);
         let now = self.now().wall;
-        let (pending, leases, secrets, head, notes, stops, reviews, dated) = self
+        let (pending, leases, secrets, head, notes, stops, reviews, dated, unreached) = self
             .look("status", move |reader| {
                 live_user(reader, &caller)?;
                 let stops = emergency::stops_for(reader, &caller)?;
@@ -33,6 +37,10 @@ impl Broker {
                     stops.iter().map(emergency::sentence).collect::<Vec<_>>(),
                     reviews::open_for(reader, &caller)?,
                     dates::warning(reader, &caller, now)?,
+                    reader.count_entries_since(
+                        Action::APPROVAL_UNREACHED,
+                        now.minus(UNREACHED_FOR),
+                    )?,
                 ))
             })
             .await?;
@@ -43,6 +51,7 @@ impl Broker {
             reviews::warning(&reviews).map(|waits| format!("{waits}: `vouchsafe reviews`.")),
         );
         warnings.extend(dated);
+        warnings.extend(self.channel_warnings(unreached));
         Ok(StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.inner.started_at,
@@ -123,6 +132,7 @@ impl Broker {
         };
         let mut checks = vec![log, checkpoints, head, policy, reviews, secrets];
         checks.extend(notes.checks());
+        checks.extend(self.channel_checks());
         Ok(checks)
     }
 
@@ -167,6 +177,46 @@ impl Broker {
             );
         }
         Ok((generation.saturating_sub(1).to_string(), generation.to_string()))
+    }
+
+    /// What an operator should know of how people are reached.
+    fn channel_warnings(&self, unreached: u64) -> Vec<String> {
+        let failing = self.failing_channels().into_iter().map(|(channel, why)| {
+            format!(
+                "The channel {channel} does not take messages: {why} (`vouchsafe notify channels`)."
+            )
+        });
+        let mut warnings: Vec<_> = failing.collect();
+        if unreached > 0 {
+            warnings.push(format!(
+                "{unreached} asks of the last 24 hours expired, and no message about them had \
+                 reached anybody (`vouchsafe audit --action approval.unreached`)."
+            ));
+        }
+        if self.inner.settings.channels.is_empty() && !self.inner.settings.dev {
+            warnings.push(
+                "No channel is set up: people hear of asks through `vouchsafe watch` and the \
+                 pages alone."
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+
+    fn channel_checks(&self) -> Vec<CheckView> {
+        let failing = self.failing_channels();
+        let failing = failing.iter();
+        let mut checks: Vec<_> = failing
+            .map(|(channel, why)| {
+                let mend = "Mend it, then `vouchsafe notify test CHANNEL`.";
+                fault(&format!("channel {channel}"), why.clone(), mend)
+            })
+            .collect();
+        if checks.is_empty() && !self.inner.settings.channels.is_empty() {
+            let count = self.inner.settings.channels.len();
+            checks.push(fine("channels", format!("{count} are set up, and none is failing")));
+        }
+        checks
     }
 
     fn warnings(&self, stale: bool, notes: &PolicyNotes) -> Vec<String> {

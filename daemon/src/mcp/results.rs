@@ -93,6 +93,12 @@ pub(super) fn settled(approval: &Approval) -> Reply {
             "An approver denied this: {reason}. Do not ask for the same again; tell the person \
              you work for."
         ),
+        Status::Expired if approval.is_unreached() => {
+            "This expired unseen: no message about it had reached anybody, so nobody has denied it. \
+             Tell the person you work for that nobody could be reached; then ask again if it is \
+             still needed."
+                .to_owned()
+        }
         Status::Expired => {
             format!("This was not approved: {reason}. Ask again only if it is still needed.")
         }

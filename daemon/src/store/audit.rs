@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rusqlite::types::Value;
 use rusqlite::{Row, params, params_from_iter};
 use vouchsafe_core::audit::{
-    Checkpoint, Entry, Fault, LeafHash, NoteError, Outcome, Verified, Verifier, VerifierKey,
-    VerifyError,
+    Action, Checkpoint, Entry, Fault, LeafHash, NoteError, Outcome, Verified, Verifier,
+    VerifierKey, VerifyError,
 };
 use vouchsafe_core::id::ApprovalId;
 use vouchsafe_core::time::UnixTime;
@@ -170,6 +170,17 @@ impl Reader<'_> {
             (matches.is_some() && low > self.bounds(filter, before)?.0).then_some(low)
         };
         Ok(EntryPage { entries, next })
+    }
+
+    /// How many entries there are of an action since a time.
+    pub fn count_entries_since(&self, action: Action, since: UnixTime) -> Result<u64, StoreError> {
+        let entries = self.query_opt(
+            "-- count_entries_since
+             SELECT COUNT(*) FROM audit_entries WHERE action = $1 AND time >= $2",
+            params![action.as_str(), since.ms()],
+            |row| count(row, 0),
+        )?;
+        Ok(entries.unwrap_or(0))
     }
 
     /// How many of the newest million entries that `filter` means there are of each value, most

@@ -32,6 +32,9 @@ struct Counted {
     settled: Family<SettledLabels, Counter>,
     leases: Counter,
     refusals: Family<RefusalLabels, Counter>,
+    deliveries: Family<DeliveryLabels, Counter>,
+    queued: Family<ChannelLabels, Gauge>,
+    unreached: Counter,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -63,6 +66,17 @@ struct RefusalLabels {
     code: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct DeliveryLabels {
+    channel: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ChannelLabels {
+    channel: String,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Buckets;
 
@@ -78,6 +92,9 @@ impl Metrics {
             settled: Family::default(),
             leases: Counter::default(),
             refusals: Family::default(),
+            deliveries: Family::default(),
+            queued: Family::default(),
+            unreached: Counter::default(),
         };
         counted.register();
         Self(Arc::new(counted))
@@ -119,6 +136,24 @@ impl Metrics {
     /// Somebody was turned away at a door.
     pub fn refused(&self, door: &'static str, code: &'static str) {
         self.0.refusals.get_or_create(&RefusalLabels { door, code }).inc();
+    }
+
+    /// A message was tried over a channel, with this outcome.
+    pub fn delivered(&self, channel: &str, outcome: &'static str) {
+        let labels = DeliveryLabels { channel: channel.to_owned(), outcome };
+        self.0.deliveries.get_or_create(&labels).inc();
+    }
+
+    /// So many messages wait in a channel.
+    pub fn queued(&self, channel: &str, messages: u64) {
+        let labels = ChannelLabels { channel: channel.to_owned() };
+        let messages = i64::try_from(messages).unwrap_or(i64::MAX);
+        self.0.queued.get_or_create(&labels).set(messages);
+    }
+
+    /// An approval expired that nobody was told of.
+    pub fn unreached(&self) {
+        self.0.unreached.inc();
     }
 
     /// All of it, as Prometheus reads it.
@@ -164,6 +199,13 @@ impl Counted {
         registry.register("approvals_settled", "Approvals settled", self.settled.clone());
         registry.register("leases_issued", "Leases issued", self.leases.clone());
         registry.register("door_refusals", "Callers turned away", self.refusals.clone());
+        registry.register("deliveries", "Messages tried, by outcome", self.deliveries.clone());
+        registry.register("messages_queued", "Messages that wait", self.queued.clone());
+        registry.register(
+            "approvals_unreached",
+            "Approvals that expired and that nobody was told of",
+            self.unreached.clone(),
+        );
     }
 }
 
@@ -186,6 +228,9 @@ mod tests {
         metrics.settled("denied");
         metrics.leased(2);
         metrics.refused("http", "UNAUTHENTICATED");
+        metrics.delivered("slack:ops", "sent");
+        metrics.queued("slack:ops", 3);
+        metrics.unreached();
         let waiting = metrics.waits();
         let page = metrics.render();
         for line in [
@@ -196,6 +241,9 @@ mod tests {
             "vouchsafe_leases_issued_total 2",
             "vouchsafe_door_refusals_total{door=\"http\",code=\"UNAUTHENTICATED\"} 1",
             "vouchsafe_calls_waiting 1",
+            "vouchsafe_deliveries_total{channel=\"slack:ops\",outcome=\"sent\"} 1",
+            "vouchsafe_messages_queued{channel=\"slack:ops\"} 3",
+            "vouchsafe_approvals_unreached_total 1",
         ] {
             assert!(page.contains(line), "{line} in {page}");
         }

@@ -46,6 +46,14 @@ impl Broker {
             .collect())
     }
 
+    /// The channels that do not take messages now, and why.
+    pub(in crate::broker) fn failing_channels(&self) -> Vec<(ChannelName, String)> {
+        let channels = self.inner.settings.channels.iter();
+        channels
+            .filter_map(|channel| Some((channel.name.clone(), self.pause_of(&channel.name)?.why)))
+            .collect()
+    }
+
     /// Sends a real message over a channel, to whoever asks where it reaches people. It is tried
     /// once.
     pub async fn test_channel(

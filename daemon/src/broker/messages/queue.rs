@@ -59,6 +59,17 @@ pub struct Attempt {
     pub result: Result<Receipt, Undelivered>,
 }
 
+impl Attempt {
+    /// As it is counted.
+    fn outcome(&self) -> &'static str {
+        match &self.result {
+            Ok(_) => "sent",
+            Err(Undelivered { again: Again::Never, .. }) => "failed",
+            Err(_) => "retried",
+        }
+    }
+}
+
 impl Broker {
     /// What a channel is to deliver now: `most` messages at most, none of those that are `busy`,
     /// and nothing while it pauses. After a pause one message goes ahead of the others.
@@ -167,6 +178,7 @@ impl Broker {
             None => None,
         };
         let alarm = self.alarm_due(channel, pause.as_ref(), &attempts);
+        let outcomes: Vec<_> = attempts.iter().map(Attempt::outcome).collect();
         let (name, alarmed) = (channel.clone(), alarm.clone());
         let subject = entries::by_system(Action::MESSAGE_FAILED);
         let saved = self.run("attempted", subject, move |tx| {
@@ -179,6 +191,9 @@ impl Broker {
             Ok(())
         });
         saved.await?;
+        for outcome in outcomes {
+            self.inner.count.delivered(channel.as_str(), outcome);
+        }
         self.set_pause(channel, pause, taken, alarm.is_some());
         Ok(())
     }
