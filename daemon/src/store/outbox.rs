@@ -183,7 +183,7 @@ impl Reader<'_> {
     }
 
     /// Messages of a channel whose time has come, by their time, and none while an earlier one of
-    /// its lane waits.
+    /// its lane waits, unless that is held for its person and was never tried.
     pub fn due_deliveries(
         &self,
         channel: &ChannelName,
@@ -195,7 +195,8 @@ impl Reader<'_> {
              SELECT * FROM deliveries_seen AS d
              WHERE d.channel = $1 AND d.status = 'queued' AND d.due_at <= $2
                AND NOT EXISTS (SELECT 1 FROM deliveries AS b
-                               WHERE b.lane = d.lane AND b.status = 'queued' AND b.seq < d.seq)
+                               WHERE b.lane = d.lane AND b.status = 'queued' AND b.seq < d.seq
+                                 AND (b.held = 'no' OR b.attempts > 0 OR b.due_at <= $2))
              ORDER BY d.due_at, d.seq LIMIT $3",
             params![channel.as_str(), now.ms(), limit],
             delivery,
@@ -220,17 +221,6 @@ impl Reader<'_> {
             params![channel.as_str(), user.to_string(), now.ms(), limit],
             delivery,
         )
-    }
-
-    /// When a channel's next message is due.
-    pub fn next_delivery(&self, channel: &ChannelName) -> Result<Option<UnixTime>, StoreError> {
-        let due = self.query_opt(
-            "-- next_delivery
-             SELECT MIN(due_at) FROM deliveries WHERE channel = $1 AND status = 'queued'",
-            params![channel.as_str()],
-            |row| time_opt(row, 0),
-        )?;
-        Ok(due.flatten())
     }
 
     /// One message.

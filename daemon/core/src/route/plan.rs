@@ -130,3 +130,6 @@ impl Audience {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,14 +147,6 @@ impl Broker {
         parcel
     }
 
-    /// When a channel has something to do next, by what is stored and its own pause.
-    pub async fn next_parcel(&self, channel: &ChannelName) -> Result<Option<UnixTime>, Refused> {
-        let name = channel.clone();
-        let due = self.look("next_parcel", move |reader| Ok(reader.next_delivery(&name)?)).await?;
-        let pause = self.pause_of(channel).map(|pause| pause.until);
-        Ok(due.map(|due| pause.map_or(due, |until| until.max(due))))
-    }
-
     /// Saves how tries went, together.
     pub async fn attempted(
         &self,
@@ -370,8 +362,9 @@ fn save(tx: &mut Tx<'_>, attempt: &Attempt, jitter: u32) -> Result<(), Stop> {
             Err(Undelivered { why, again }) => {
                 let wait = match again {
                     Again::Never => None,
-                    // The channel's own pause holds it; then it goes first.
-                    Again::Channel(_) => Some(Duration::ZERO),
+                    // After the channel's pause another goes first: should it be this message
+                    // that the channel cannot take, it holds up no other.
+                    Again::Channel(_) => Some(backoff(PAUSE_FIRST, PAUSE_MAX, attempts, jitter)),
                     Again::Message(Some(after)) => Some((*after).min(RETRY_AFTER_MAX)),
                     Again::Message(None) => Some(backoff(RETRY_FIRST, RETRY_MAX, attempts, jitter)),
                 };
