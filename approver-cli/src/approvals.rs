@@ -166,6 +166,7 @@ pub(crate) fn standing(approval: &Approval) -> String {
         ProtoStatus::Approved if approval.approved_by() == ApprovedBy::Session => {
             format!("{status} by session")
         }
+        ProtoStatus::Expired if approval.nobody_reached => format!("{status}, NOBODY REACHED"),
         _ => status,
     }
 }
@@ -197,6 +198,15 @@ mod tests {
     }
 
     #[test]
+    fn a_row_tells_that_nobody_had_heard_of_what_expired() {
+        let mut expired = approval();
+        expired.set_status(ProtoStatus::Expired);
+        assert_eq!(row(&expired).cell("status", noon()), "expired");
+        expired.nobody_reached = true;
+        assert_eq!(row(&expired).cell("status", noon()), "expired, NOBODY REACHED");
+    }
+
+    #[test]
     fn programs_read_all_that_people_see() {
         let json = serde_json::to_value(record(&card::tests::write())).unwrap();
         assert_eq!(json["change"]["made"], "password of 32 characters (alphanumeric)");
@@ -204,5 +214,6 @@ mod tests {
         assert_eq!(json["evidence"]["decisions"][0]["by"], "max");
         assert_eq!(json["evidence"]["asked_before"], 7);
         assert!(json["applied"].is_null());
+        assert_eq!(json["nobody_reached"], false);
     }
 }

@@ -4,6 +4,7 @@
 //! had before their eyes. For the same reason nothing in it depends on the terminal.
 
 mod change;
+mod messages;
 mod past;
 mod people;
 mod value;
@@ -75,6 +76,7 @@ pub(crate) fn card(approval: &Approval, now: Time) -> String {
     for lease in &approval.lease_ids {
         card.line("lease", &safe_line(lease));
     }
+    card.wrapped("messages", messages::told_of(approval, now));
     card.line("digest", &safe_line(&approval.short_digest));
     if approval.status() == ApprovalStatus::Pending && !approval.may_vote {
         card.line("you", &format!("may not vote: {}", safe_line(&approval.may_not_vote_because)));
@@ -121,6 +123,7 @@ impl Card {
         if approval.stopped && approval.status() == ApprovalStatus::Pending {
             self.line("STOPPED", "its clock stands still, and it can only be denied");
         }
+        self.wrapped("UNREACHED", messages::unreached(approval));
         self.wrapped("MOVED ON", past::moved_on(approval));
     }
 

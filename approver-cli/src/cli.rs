@@ -7,8 +7,8 @@ use crate::context::{Context, Global};
 use crate::error::{CliError, Exit};
 use crate::output;
 use crate::{
-    approvals, audit, break_glass, bridge, demo, doctor, exec, install, keys, leases, policy,
-    projects, reviews, root_key, secrets, status, stop, users, vote, watch,
+    approvals, audit, break_glass, bridge, dashboard, demo, doctor, exec, install, keys, leases,
+    notify, policy, projects, reviews, root_key, secrets, status, stop, users, vote, watch,
 };
 
 const AFTER_HELP: &str = "\
@@ -20,7 +20,7 @@ Exit codes:
   4  not found
   5  conflict: settled already, stale, exists, moved on
   6  the daemon cannot be reached, or is too busy
-  7  a check found a fault (audit verify, doctor, policy check, test, replay and reload)
+  7  a check found a fault (audit verify, doctor, notify test, policy check, test, replay and reload)
 `vouchsafe exec` hands on the code of the command it ran: see its help.
 
 Ids may be shortened while they are unique. Lists show 100 entries unless --limit says otherwise.
@@ -60,6 +60,7 @@ enum Command {
     Approve(vote::Approve),
     Deny(vote::Deny),
     Watch(watch::Command),
+    Dashboard(dashboard::Command),
     Leases(leases::Command),
     /// Put, generate, import, list and delete secrets; values go in and never come out
     #[command(subcommand)]
@@ -76,6 +77,9 @@ enum Command {
     /// Make and manage projects, which own rules, secrets and keys
     #[command(subcommand)]
     Projects(projects::Command),
+    /// See how people are reached, and how messages to them fared
+    #[command(subcommand)]
+    Notify(notify::Command),
     Audit(audit::Command),
     Stop(stop::StopLeases),
     Resume(stop::Resume),
@@ -115,6 +119,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Approve(command) => vote::approve(command, &context).await?,
         Command::Deny(command) => vote::deny(command, &context).await?,
         Command::Watch(command) => watch::run(&command, &context).await?,
+        Command::Dashboard(command) => dashboard::run(&command, &context).await?,
+        Command::Notify(command) => notify::run(command, &context).await?,
         Command::Leases(command) => leases::run(command, &context).await?,
         Command::Secrets(command) => secrets::run(command, &context).await?,
         Command::Policy(command) => policy::run(command, &context).await?,
@@ -147,9 +153,10 @@ fn completions(shell: Shell) -> Result<(), CliError> {
 mod tests {
     use vouchsafe_proto::v1::revoke_leases_request::Which;
     use vouchsafe_proto::v1::{
-        ApprovedByUser, BreakGlassRequest, CreateKeyRequest, ResumeLeasesRequest,
-        ReviewBreakGlassRequest, RevokeLeasesRequest, ShowStatsRequest, StopLeasesRequest,
-        SuggestRulesRequest, UpdateKeyRequest,
+        ApprovedByUser, BreakGlassRequest, CreateKeyRequest, ListDeliveriesRequest, PageRequest,
+        ResumeLeasesRequest, RetryDeliveryRequest, ReviewBreakGlassRequest, RevokeLeasesRequest,
+        ShowStatsRequest, StopLeasesRequest, SuggestRulesRequest, UpdateKeyRequest,
+        UpdateUserRequest, retry_delivery_request,
     };
 
     use super::*;
@@ -387,5 +394,90 @@ mod tests {
             command.get_subcommands().for_each(|below| check(below, &path));
         }
         check(&Cli::command(), "");
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_takes_nothing_is_a_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = fake::start(&Home::find(Some(dir.path().to_owned())).unwrap());
+        run_in(dir.path(), "notify channels").await.unwrap();
+        run_in(dir.path(), "notify test email").await.unwrap();
+        let dead = run_in(dir.path(), "notify test slack:dead -o json").await.unwrap_err();
+        assert_eq!(dead.exit, Exit::Fault);
+        assert_eq!(dead.message, "slack:dead did not take the message: channel_not_found\\u{1b}");
+        assert_eq!(run_in(dir.path(), "notify test pager").await.unwrap_err().exit, Exit::Usage);
+        for line in [
+            "notify deliveries --approval ap_7k --channel email --status failed --limit 7",
+            "notify deliveries -o json",
+            "notify retry msg_1",
+            "notify retry --channel email -o json",
+        ] {
+            run_in(dir.path(), line).await.unwrap();
+        }
+        let page = |size| Some(PageRequest { size, token: String::new() });
+        let some = ListDeliveriesRequest {
+            approval_id: "ap_7k".to_owned(),
+            channel: "email".to_owned(),
+            status: 3,
+            page: page(7),
+        };
+        let all = ListDeliveriesRequest { page: page(100), ..Default::default() };
+        let retry = |which| Asked::Retry(RetryDeliveryRequest { which: Some(which) });
+        assert_eq!(
+            fake.asked(),
+            [
+                Asked::Deliveries(some),
+                Asked::Deliveries(all),
+                retry(retry_delivery_request::Which::Id("msg_1".to_owned())),
+                retry(retry_delivery_request::Which::Channel("email".to_owned())),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn where_messages_reach_somebody_is_set_and_taken_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = fake::start(&Home::find(Some(dir.path().to_owned())).unwrap());
+        let set = ["--email", "a@b.c", "--slack-id", "U1", "--notify", "email,slack:ops"];
+        let wishes = ["--notify-events", "*", "--quiet-hours", "22:00-07:00 UTC", "--digest"];
+        let home = dir.path().to_str().unwrap();
+        let words = ["vouchsafe", "--home", home, "users", "update", "jane"];
+        let words = words.into_iter().chain(set).chain(wishes).chain(["0 9 * * * UTC"]);
+        run(Cli::try_parse_from(words).unwrap()).await.unwrap();
+        let line = "users update jane --no-email --no-slack-id --notify any --digest none";
+        run_in(dir.path(), line).await.unwrap();
+        let mixed = run_in(dir.path(), "users update jane --notify any,email").await.unwrap_err();
+        assert_eq!(mixed.exit, Exit::Usage);
+        let jane = || UpdateUserRequest { name: "jane".to_owned(), ..Default::default() };
+        let set = UpdateUserRequest {
+            email: "a@b.c".to_owned(),
+            set_email: true,
+            slack_id: "U1".to_owned(),
+            set_slack_id: true,
+            notify_channels: vec!["email".to_owned(), "slack:ops".to_owned()],
+            set_notify_channels: true,
+            notify_events: vec!["*".to_owned()],
+            quiet_hours: "22:00-07:00 UTC".to_owned(),
+            digest: "0 9 * * * UTC".to_owned(),
+            ..jane()
+        };
+        let taken = UpdateUserRequest {
+            set_email: true,
+            set_slack_id: true,
+            set_notify_channels: true,
+            any_channel: true,
+            digest: "none".to_owned(),
+            ..jane()
+        };
+        assert_eq!(fake.asked(), [Asked::UpdateUser(set), Asked::UpdateUser(taken)]);
+    }
+
+    #[tokio::test]
+    async fn the_dashboard_is_printed_and_not_opened_where_that_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = fake::start(&Home::find(Some(dir.path().to_owned())).unwrap());
+        run_in(dir.path(), "dashboard --print").await.unwrap();
+        run_in(dir.path(), "dashboard -o json").await.unwrap();
+        assert_eq!(fake.asked(), [Asked::SignIn, Asked::SignIn]);
     }
 }

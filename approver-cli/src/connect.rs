@@ -17,6 +17,7 @@ use vouchsafe_proto::v1::audit_client::AuditClient;
 use vouchsafe_proto::v1::emergency_client::EmergencyClient;
 use vouchsafe_proto::v1::keys_client::KeysClient;
 use vouchsafe_proto::v1::leases_client::LeasesClient;
+use vouchsafe_proto::v1::notify_client::NotifyClient;
 use vouchsafe_proto::v1::policy_client::PolicyClient;
 use vouchsafe_proto::v1::projects_client::ProjectsClient;
 use vouchsafe_proto::v1::secrets_client::SecretsClient;
@@ -107,6 +108,10 @@ impl Daemon {
 
     pub(crate) fn leases(&self) -> LeasesClient<Door> {
         LeasesClient::new(self.door()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(crate) fn notify(&self) -> NotifyClient<Door> {
+        NotifyClient::new(self.door()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     pub(crate) fn policy(&self) -> PolicyClient<Door> {

@@ -24,6 +24,12 @@ pub(crate) fn config_dir() -> Option<PathBuf> {
     text("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
+/// Whether a browser that is started here would show anything.
+pub(crate) fn has_display() -> bool {
+    let named = ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"];
+    cfg!(target_os = "macos") || named.iter().any(|name| text(name).is_some())
+}
+
 /// Where commands are looked for.
 pub(crate) fn path() -> Option<OsString> {
     env::var_os("PATH")

@@ -4,7 +4,9 @@
 mod emergency;
 mod keys;
 mod leases;
+mod notify;
 mod secrets;
+mod users;
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -21,15 +23,18 @@ use vouchsafe_proto::v1::approvals_server::{Approvals, ApprovalsServer};
 use vouchsafe_proto::v1::emergency_server::EmergencyServer;
 use vouchsafe_proto::v1::keys_server::KeysServer;
 use vouchsafe_proto::v1::leases_server::LeasesServer;
+use vouchsafe_proto::v1::notify_server::NotifyServer;
 use vouchsafe_proto::v1::secrets_server::SecretsServer;
+use vouchsafe_proto::v1::users_server::UsersServer;
 use vouchsafe_proto::v1::{
     AnswerStats, Approval, ApprovalEvent, ApprovalStatus, BreakGlassRequest, CreateKeyRequest,
     DeleteSecretRequest, GenerateSecretRequest, ImportSecretsRequest, ListApprovalsRequest,
-    ListApprovalsResponse, ListSecretsRequest, PutSecretRequest, ResumeLeasesRequest,
-    ReviewBreakGlassRequest, RevokeLeasesRequest, RollBackSecretRequest, RotateSecretRequest,
-    ShowApprovalRequest, ShowStatsRequest, ShowStatsResponse, StopLeasesRequest,
-    SuggestRulesRequest, SuggestRulesResponse, SuggestedRule, UndeleteSecretRequest,
-    UpdateKeyRequest, UpdateSecretRequest, VoteRequest, VoteResponse, WatchApprovalsRequest,
+    ListApprovalsResponse, ListDeliveriesRequest, ListSecretsRequest, PutSecretRequest,
+    ResumeLeasesRequest, RetryDeliveryRequest, ReviewBreakGlassRequest, RevokeLeasesRequest,
+    RollBackSecretRequest, RotateSecretRequest, ShowApprovalRequest, ShowStatsRequest,
+    ShowStatsResponse, StopLeasesRequest, SuggestRulesRequest, SuggestRulesResponse, SuggestedRule,
+    UndeleteSecretRequest, UpdateKeyRequest, UpdateSecretRequest, UpdateUserRequest, VoteRequest,
+    VoteResponse, WatchApprovalsRequest,
 };
 
 use crate::card::tests::approval;
@@ -65,6 +70,10 @@ pub(crate) enum Asked {
     Stats(ShowStatsRequest),
     Suggest(SuggestRulesRequest),
     Revoke(RevokeLeasesRequest),
+    UpdateUser(UpdateUserRequest),
+    SignIn,
+    Deliveries(ListDeliveriesRequest),
+    Retry(RetryDeliveryRequest),
 }
 
 impl Fake {
@@ -98,7 +107,9 @@ pub(crate) fn start(home: &Home) -> Fake {
         .add_service(LeasesServer::new(leases::Leases(asked.clone())))
         .add_service(KeysServer::new(keys::Keys(asked.clone())))
         .add_service(SecretsServer::new(secrets::Secrets(asked.clone())))
-        .add_service(EmergencyServer::new(emergency::Emergency(asked.clone())));
+        .add_service(EmergencyServer::new(emergency::Emergency(asked.clone())))
+        .add_service(UsersServer::new(users::Users(asked.clone())))
+        .add_service(NotifyServer::new(notify::Notify(asked.clone())));
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let incoming = UnixListenerStream::new(listener);

@@ -1,12 +1,16 @@
 //! `users`: the people.
 
-use clap::{Args, Subcommand};
+mod update;
+
+use clap::Subcommand;
+use serde_json::Value;
 use vouchsafe_proto::v1::{
     CreateUserRequest, DisableUserRequest, EnableUserRequest, IssueTokenRequest, ListUsersRequest,
-    ProjectRoles, ShowUserRequest, UpdateUserRequest, User, UserWithToken,
+    NotifyPreferences, ProjectRoles, ShowUserRequest, User, UserWithToken,
 };
 use zeroize::Zeroizing;
 
+use self::update::Update;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{self, Column};
@@ -14,11 +18,13 @@ use crate::record::{Field, Record};
 use crate::words::{self, Role};
 use crate::{home, pages, prompt};
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 9] = [
     ("NAME", "name"),
     ("ROLES", "roles"),
     ("IN PROJECTS", "project_roles"),
     ("GROUPS", "groups"),
+    ("EMAIL", "email"),
+    ("SLACK", "slack_id"),
     ("ENABLED", "enabled"),
     ("CREATED", "created_at"),
     ("LAST USED", "last_used_at"),
@@ -57,11 +63,12 @@ pub(crate) enum Command {
         /// Name of the user
         name: String,
     },
-    /// Change roles or groups of a user
+    /// Change roles or groups of a user, where messages reach them, and which they want
     ///
     /// With --project, --roles replaces the roles they have in that project alone, and --no-roles
-    /// takes those away; without it, the roles that hold in all projects. Groups belong to no
-    /// project.
+    /// takes those away; without it, the roles that hold in all projects. All else belongs to no
+    /// project. A channel that goes to one place, as a webhook does, tells whoever looks there,
+    /// whatever people prefer; alerts, escalations and broken glasses wait for no quiet hours.
     Update(Update),
     /// Let a disabled user in again; they need a new token
     Enable {
@@ -89,32 +96,6 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Args, Debug)]
-pub(crate) struct Update {
-    /// Name of the user
-    name: String,
-    /// What they may do from now on, in the project of --project or in all: approver, auditor,
-    /// operator, admin
-    #[arg(
-        long,
-        value_enum,
-        value_name = "ROLE",
-        value_delimiter = ',',
-        hide_possible_values = true,
-        required_unless_present_any = ["no_roles", "groups", "no_groups"]
-    )]
-    roles: Vec<Role>,
-    /// Take all these roles away
-    #[arg(long, conflicts_with = "roles")]
-    no_roles: bool,
-    /// Groups they are in from now on
-    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
-    groups: Vec<String>,
-    /// Take them out of all groups
-    #[arg(long, conflicts_with = "groups")]
-    no_groups: bool,
-}
-
 pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::Create { name, roles, groups } => {
@@ -133,16 +114,8 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
             context.out.record(&told(&user, context))
         }
         Command::Update(update) => {
-            let request = UpdateUserRequest {
-                name: update.name,
-                set_roles: update.no_roles || !update.roles.is_empty(),
-                roles: update.roles.iter().map(|role| role.to_proto()).collect(),
-                set_groups: update.no_groups || !update.groups.is_empty(),
-                groups: update.groups,
-                project: context.project_named(),
-                ..UpdateUserRequest::default()
-            };
-            let changes_roles = request.set_roles;
+            let changes_roles = update.changes_roles();
+            let request = update.request(context.project_named())?;
             let user = context.daemon().await?.users().update_user(request).await?.into_inner();
             context.out.record(&told(&user, context))?;
             if changes_roles {
@@ -231,21 +204,56 @@ fn shown(user: &User) -> Record {
         .project_roles
         .iter()
         .map(|roles| format!("{}: {}", roles.project, role_words(&roles.roles).join(", ")));
-    fields(user, Field::Text(in_projects.collect::<Vec<_>>().join("; ")))
+    let in_projects = Field::Text(in_projects.collect::<Vec<_>>().join("; "));
+    let notify = Field::Text(user.notify.as_ref().map(wishes).unwrap_or_default());
+    fields(user, in_projects, notify)
+}
+
+/// What they want to be told, in words; empty: whatever there is.
+fn wishes(notify: &NotifyPreferences) -> String {
+    let some =
+        |words: &str, times: &str| Some(format!("{words} {times}")).filter(|_| !times.is_empty());
+    let channels = match notify.channels.as_slice() {
+        [] if notify.limit_channels => Some("over no channel".to_owned()),
+        channels => some("over", &channels.join(", ")),
+    };
+    let all = [
+        channels,
+        some("of", &notify.events.join(", ")),
+        some("quiet", &notify.quiet_hours),
+        some("digest", &notify.digest),
+    ];
+    all.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn record(user: &User) -> Record {
     let in_projects = user.project_roles.iter().map(|roles| Field::Inner(project_roles(roles)));
-    fields(user, Field::Many(in_projects.collect()))
+    let notify = user
+        .notify
+        .as_ref()
+        .map_or(Field::Json(Value::Null), |notify| Field::Inner(preferences(notify)));
+    fields(user, Field::Many(in_projects.collect()), notify)
 }
 
-fn fields(user: &User, project_roles: Field) -> Record {
+fn preferences(notify: &NotifyPreferences) -> Record {
+    Record::new()
+        .flag("limit_channels", notify.limit_channels)
+        .texts("channels", &notify.channels)
+        .texts("events", &notify.events)
+        .text("quiet_hours", &notify.quiet_hours)
+        .text("digest", &notify.digest)
+}
+
+fn fields(user: &User, project_roles: Field, notify: Field) -> Record {
     Record::new()
         .text("id", &user.id)
         .text("name", &user.name)
         .texts("roles", role_words(&user.roles))
         .with("project_roles", project_roles)
         .texts("groups", &user.groups)
+        .text("email", &user.email)
+        .text("slack_id", &user.slack_id)
+        .with("notify", notify)
         .flag("enabled", user.enabled)
         .time("created_at", user.created_at)
         .time("last_used_at", user.last_used_at)
@@ -277,6 +285,25 @@ mod tests {
         let cell = |name| shown(&user).cell(name, now);
         assert_eq!(cell("roles"), "auditor");
         assert_eq!(cell("project_roles"), "shop: approver, operator; web: approver");
+    }
+
+    #[test]
+    fn people_read_what_somebody_wants_to_be_told() {
+        let notify = NotifyPreferences {
+            limit_channels: true,
+            quiet_hours: "22:00-07:00 Europe/Berlin".to_owned(),
+            ..NotifyPreferences::default()
+        };
+        assert_eq!(wishes(&notify), "over no channel; quiet 22:00-07:00 Europe/Berlin");
+        let notify = NotifyPreferences {
+            channels: vec!["email".to_owned()],
+            events: vec!["alert".to_owned(), "break_glass".to_owned()],
+            digest: "0 9 * * * UTC".to_owned(),
+            limit_channels: true,
+            ..NotifyPreferences::default()
+        };
+        assert_eq!(wishes(&notify), "over email; of alert, break_glass; digest 0 9 * * * UTC");
+        assert_eq!(wishes(&NotifyPreferences::default()), "");
     }
 
     #[test]

@@ -56,6 +56,41 @@ pub(crate) fn approved_by(number: i32) -> String {
     }
 }
 
+pub(crate) fn delivery_status(number: i32) -> String {
+    v1::DeliveryStatus::try_from(number)
+        .map_or_else(|_| unknown(), |known| word(known.as_str_name(), "DELIVERY_STATUS_"))
+}
+
+/// `quiet` or `digest`; empty where a message waits for neither.
+pub(crate) fn delivery_hold(number: i32) -> String {
+    match v1::DeliveryHold::try_from(number) {
+        Ok(v1::DeliveryHold::Unspecified) => String::new(),
+        Ok(known) => word(known.as_str_name(), "DELIVERY_HOLD_"),
+        Err(_) => unknown(),
+    }
+}
+
+/// `--status` of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeliveryStatus {
+    Queued,
+    Sent,
+    Failed,
+    Answered,
+}
+
+impl DeliveryStatus {
+    pub(crate) fn to_proto(self) -> i32 {
+        match self {
+            Self::Queued => v1::DeliveryStatus::Queued,
+            Self::Sent => v1::DeliveryStatus::Sent,
+            Self::Failed => v1::DeliveryStatus::Failed,
+            Self::Answered => v1::DeliveryStatus::Answered,
+        }
+        .into()
+    }
+}
+
 /// `--status` of approvals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ApprovalStatus {
@@ -239,6 +274,7 @@ mod tests {
         assert_eq!(approved_by(4), "break-glass");
         assert_eq!(approved_by(0), "");
         assert_eq!(secret_origin(6), "rolled-back");
+        assert_eq!((delivery_hold(0), delivery_hold(1)), (String::new(), "quiet".to_owned()));
         assert_eq!((secret_origin(0), secret_origin(99)), (String::new(), "unknown".to_owned()));
     }
 
@@ -251,6 +287,10 @@ mod tests {
         for status in LeaseStatus::value_variants() {
             let name = status.to_possible_value().unwrap();
             assert_eq!(lease_status(status.to_proto()), name.get_name());
+        }
+        for status in DeliveryStatus::value_variants() {
+            let name = status.to_possible_value().unwrap();
+            assert_eq!(delivery_status(status.to_proto()), name.get_name());
         }
         for operation in Operation::value_variants() {
             let name = operation.to_possible_value().unwrap();

@@ -275,7 +275,8 @@ impl TestDaemon {
     pub async fn try_start(&mut self) -> Result<(), StartError> {
         let home = Home::open(self.home.path())?;
         let clock: Arc<dyn Clock> = Arc::<TestClock>::clone(&self.clock);
-        let running = App::build(&self.config, home, clock).await?.spawn().await?;
+        let built = App::build(&self.config, home, clock).await;
+        let running = built?.spawn().await?;
         self.running = Some(running);
         self.channel = connect(&self.home().join("grpc.sock"));
         Ok(())
@@ -360,6 +361,7 @@ impl Builder {
         }
         let path = dir.path().join(config::FILE_NAME);
         fs::write(&path, &self.settings).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         let read = Config::load(&path, &Environment::default());
         let mut config = read.unwrap_or_else(|error| panic!("{error}"));
         config.http.listen.set_port(0);

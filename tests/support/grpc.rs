@@ -18,6 +18,7 @@ use vouchsafe_proto::v1::emergency_client::EmergencyClient;
 use vouchsafe_proto::v1::export_audit_response::Part;
 use vouchsafe_proto::v1::keys_client::KeysClient;
 use vouchsafe_proto::v1::leases_client::LeasesClient;
+use vouchsafe_proto::v1::notify_client::NotifyClient;
 use vouchsafe_proto::v1::policy_client::PolicyClient;
 use vouchsafe_proto::v1::projects_client::ProjectsClient;
 use vouchsafe_proto::v1::revoke_leases_request::Which;
@@ -126,6 +127,7 @@ impl Person {
         emergency: EmergencyClient;
         keys: KeysClient;
         leases: LeasesClient;
+        notify: NotifyClient;
         policy: PolicyClient;
         projects: ProjectsClient;
         secrets: SecretsClient;

@@ -211,7 +211,9 @@ async fn an_ask_expires_by_whichever_clock_is_first() {
         assert_eq!((told.status(), told.approval()), ("expired", approval.id.clone()), "{turn}");
         assert_eq!(
             told.message(),
-            "This was not approved: nobody answered in time. Ask again only if it is still needed."
+            "This expired unseen: no message about it had reached anybody, so nobody has denied it. \
+             Tell the person you work for that nobody could be reached; then ask again if it is \
+             still needed."
         );
     }
 }
@@ -227,7 +229,8 @@ async fn an_answer_at_the_deadline_is_too_late_and_settles_the_ask() {
     assert_eq!(
         late.message,
         format!(
-            "the approval {} expired at 2026-11-21T11:00:00.000Z: nobody answered in time",
+            "the approval {} expired at 2026-11-21T11:00:00.000Z: nobody answered in time, and no \
+             message about it had reached anybody",
             approval.id
         )
     );

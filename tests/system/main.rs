@@ -13,6 +13,7 @@ mod audit;
 mod break_glass;
 mod changes;
 mod changes_property;
+mod contacts;
 mod decisions;
 mod doors;
 mod emergency;

@@ -39,7 +39,7 @@ const FOUND: [&str; 4] = [
      effect, approval, mode, approvers, quorum, factor, self_approval, auto_approve, \
      require_reason, min_reason_length, reason_pattern, reason_hint, reason_kinds, lease, \
      pending_for, escalate_after, escalate_to, remind_every, remember, bind, follow_rotation, \
-     break_glass",
+     break_glass, notify",
     "test.toml:9: the group `nobody` has no members; put an enabled user with the role approver \
      into it, or name another",
     "test.toml:15: `quorum` is 3 and only 2 of the users can approve; lower it to 2, or name more \

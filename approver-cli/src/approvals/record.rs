@@ -7,6 +7,7 @@ use vouchsafe_proto::v1::{
 };
 
 use crate::card;
+use crate::notify;
 use crate::record::Record;
 use crate::words;
 
@@ -49,6 +50,8 @@ pub(crate) fn record(approval: &Approval) -> Record {
         .with_record("change", approval.change.as_ref().map(change))
         .with_record("applied", approval.applied.as_ref().map(applied))
         .with_record("evidence", approval.evidence.as_ref().map(evidence))
+        .records("deliveries", approval.deliveries.iter().map(notify::delivery))
+        .flag("nobody_reached", approval.nobody_reached)
 }
 
 fn asker(asker: &Asker) -> Record {

@@ -193,13 +193,6 @@ impl Broker {
                  reached anybody (`vouchsafe audit --action approval.unreached`)."
             ));
         }
-        if self.inner.settings.channels.is_empty() && !self.inner.settings.dev {
-            warnings.push(
-                "No channel is set up: people hear of asks through `vouchsafe watch` and the \
-                 pages alone."
-                    .to_owned(),
-            );
-        }
         warnings
     }
 
@@ -212,9 +205,14 @@ impl Broker {
                 fault(&format!("channel {channel}"), why.clone(), mend)
             })
             .collect();
-        if checks.is_empty() && !self.inner.settings.channels.is_empty() {
-            let count = self.inner.settings.channels.len();
-            checks.push(fine("channels", format!("{count} are set up, and none is failing")));
+        if checks.is_empty() {
+            let told = match self.inner.settings.channels.len() {
+                0 => "none is set up: people hear of asks through `vouchsafe watch` and the pages \
+                      alone"
+                    .to_owned(),
+                count => format!("{count} are set up, and none is failing"),
+            };
+            checks.push(fine("channels", told));
         }
         checks
     }

@@ -6,13 +6,16 @@ use vouchsafe_core::caller::{
 };
 use vouchsafe_core::id::UserId;
 use vouchsafe_core::project::Project;
+use vouchsafe_core::route::{ChannelName, SlackId};
 use vouchsafe_core::text::{echo, escape_untrusted};
 use vouchsafe_core::token::{Token, TokenKind};
 
 use super::doors::live_user;
 use super::paging::by_name;
 use super::setup::{new_token, project_named};
-use super::{Broker, Code, Page, Paged, Refused, Stop, entries, random};
+use super::{
+    Broker, Code, Page, Paged, PreferencesChange, Refused, Stop, UserChange, entries, random,
+};
 use crate::store::{Reader, Tx};
 
 /// Groups that one user may be in.
@@ -95,26 +98,37 @@ impl Broker {
         .await
     }
 
-    /// Replaces a user's roles in this project, or without one those that hold in all; or their
-    /// groups; or both.
+    /// Changes what is given: roles, groups, where messages reach the user, and which they want.
+    /// Each channel that is named has to be there, and nobody else may have the Slack id.
     pub async fn update_user(
         &self,
         user: &User,
         name: &str,
-        roles: Option<Roles>,
-        groups: Option<Vec<String>>,
-        project: Option<String>,
+        change: UserChange,
     ) -> Result<UserRecord, Refused> {
         let by = user.clone();
+        let channels: Vec<_> =
+            self.inner.settings.channels.iter().map(|channel| channel.name.clone()).collect();
         self.change_user(Action::USER_UPDATED, user, name, String::new(), move |tx, record| {
-            let project = project_named(tx, &by, project.as_deref())?;
-            if let Some(groups) = &groups {
+            let project = project_named(tx, &by, change.project.as_deref())?;
+            if let Some(groups) = &change.groups {
                 record.groups = sorted_groups(groups)?;
             }
-            if let Some(roles) = roles {
+            if let Some(roles) = change.roles {
                 set_roles(record, project.as_ref(), roles);
                 keep_an_admin(tx, record)?;
             }
+            if let Some(email) = &change.email {
+                record.contact.email.clone_from(email);
+            }
+            if let Some(slack) = &change.slack {
+                if let Some(member) = slack {
+                    check_free(tx, record, member)?;
+                }
+                record.contact.slack.clone_from(slack);
+            }
+            check_channels(&channels, &change.notify)?;
+            change.notify.apply(&mut record.contact.preferences);
             Ok(())
         })
         .await
@@ -280,6 +294,35 @@ fn sorted_groups(groups: &[String]) -> Result<Vec<String>, Refused> {
     Ok(groups)
 }
 
+/// One member of the Slack workspace is one user, or answers from there would be anybody's.
+fn check_free(reader: &Reader<'_>, record: &UserRecord, member: &SlackId) -> Result<(), Stop> {
+    match reader.user_by_slack(member)? {
+        Some(other) if other.id != record.id => Err(Refused::new(
+            Code::AlreadyExists,
+            format!("`{member}` is `{}` in Slack already", other.name),
+            format!(
+                "Take it from them first: `vouchsafe users update {} --no-slack-id`.",
+                other.name
+            ),
+        )
+        .into()),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whoever is told things over a channel that is not there is told nothing.
+fn check_channels(there: &[ChannelName], change: &PreferencesChange) -> Result<(), Refused> {
+    let Some(Some(wanted)) = &change.channels else { return Ok(()) };
+    let Some(unknown) = wanted.iter().find(|name| !there.contains(name)) else { return Ok(()) };
+    let next = if there.is_empty() {
+        "There is none: set one up under [notify] in vouchsafe.toml.".to_owned()
+    } else {
+        let names: Vec<_> = there.iter().map(ChannelName::as_str).collect();
+        format!("There are {}; channels are set up in vouchsafe.toml.", names.join(", "))
+    };
+    Err(Refused::new(Code::ChannelNotFound, format!("there is no channel {unknown}"), next))
+}
+
 fn about(entry: Entry, record: &UserRecord) -> Entry {
     let words = |roles: Roles| roles.iter().map(Role::as_str).collect::<Vec<_>>();
     let entry = entry
@@ -288,6 +331,7 @@ fn about(entry: Entry, record: &UserRecord) -> Entry {
         .detail("roles", words(record.roles))
         .detail("groups", record.groups.clone())
         .detail("enabled", record.enabled);
+    let entry = about_contact(entry, &record.contact);
     if record.project_roles.is_empty() {
         return entry;
     }
@@ -298,4 +342,29 @@ fn about(entry: Entry, record: &UserRecord) -> Entry {
         })
         .collect();
     entry.detail("project_roles", there)
+}
+
+/// Where messages reach them, and which they want: as much of it as is set.
+fn about_contact(mut entry: Entry, contact: &Contact) -> Entry {
+    let Contact { email, slack, preferences } = contact;
+    if let Some(email) = email {
+        entry = entry.detail("email", email.as_str());
+    }
+    if let Some(slack) = slack {
+        entry = entry.detail("slack_id", slack.as_str());
+    }
+    if let Some(channels) = &preferences.channels {
+        let names: Vec<_> = channels.iter().map(ChannelName::as_str).collect();
+        entry = entry.detail("notify_channels", names);
+    }
+    if let Some(events) = preferences.events {
+        entry = entry.detail("notify_events", events.names());
+    }
+    if let Some(quiet) = &preferences.quiet {
+        entry = entry.detail("quiet_hours", quiet.as_str());
+    }
+    if let Some(digest) = &preferences.digest {
+        entry = entry.detail("digest", digest.as_str());
+    }
+    entry
 }

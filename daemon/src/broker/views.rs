@@ -4,6 +4,7 @@ mod evidence;
 mod messages;
 mod policy;
 mod secrets;
+mod users;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub use self::secrets::{
     DeletedSecret, GenerateSecret, ImportItem, ImportedSecret, PutSecret, PutValue, SecretFilter,
     SecretSettings, SecretView,
 };
+pub use self::users::{PreferencesChange, UserChange};
 pub use crate::store::{
     Delivery, Held, Origin, SecretRecord, StopView, StoredEntry, Upkeep, ValueRecord, VersionRecord,
 };

@@ -9,6 +9,7 @@ mod emergency;
 mod evidence;
 mod keys;
 mod leases;
+mod notify;
 mod policy;
 mod projects;
 mod secrets;
@@ -30,6 +31,9 @@ pub(super) use self::emergency::{
 pub(super) use self::evidence::{stats, stats_wanted, suggestions, suggestions_wanted};
 pub(super) use self::keys::{key, key_change, key_with_value, new_key};
 pub(super) use self::leases::{lease, lease_filter, session, which};
+pub(super) use self::notify::{
+    channel, channel_name, channel_test, delivery, delivery_query, which_deliveries,
+};
 pub(super) use self::policy::{
     checked, explain_ask, explained, policy_files, reloaded, replay_ask, replayed, shown_policy,
     tested,
@@ -40,7 +44,7 @@ pub(super) use self::secrets::{
     secret_path, secret_settings, secret_version,
 };
 pub(super) use self::status::{check_result, status, who_am_i};
-pub(super) use self::users::{UserChange, roles, user, user_change, user_with_token};
+pub(super) use self::users::{roles, user, user_change, user_with_token};
 use crate::broker::{Page, Refused};
 
 /// The longest name, id or page token, in bytes.

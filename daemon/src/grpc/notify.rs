@@ -7,35 +7,48 @@ use vouchsafe_proto::v1::{
     RetryDeliveryRequest, RetryDeliveryResponse, TestChannelRequest, TestChannelResponse,
 };
 
-use super::Door;
+use super::{Door, caller, convert};
 
 #[async_trait]
 impl Notify for Door {
     async fn list_channels(
         &self,
-        _request: Request<ListChannelsRequest>,
+        request: Request<ListChannelsRequest>,
     ) -> Result<Response<ListChannelsResponse>, Status> {
-        Err(Status::unimplemented("to come"))
+        let (by, ListChannelsRequest {}) = caller(request)?;
+        let channels = self.broker.list_channels(&by).await?;
+        let channels = channels.iter().map(convert::channel).collect();
+        Ok(Response::new(ListChannelsResponse { channels }))
     }
 
     async fn test_channel(
         &self,
-        _request: Request<TestChannelRequest>,
+        request: Request<TestChannelRequest>,
     ) -> Result<Response<TestChannelResponse>, Status> {
-        Err(Status::unimplemented("to come"))
+        let (by, TestChannelRequest { channel }) = caller(request)?;
+        let test = self.broker.test_channel(&by, &convert::channel_name(channel)?).await?;
+        Ok(Response::new(convert::channel_test(test)))
     }
 
     async fn list_deliveries(
         &self,
-        _request: Request<ListDeliveriesRequest>,
+        request: Request<ListDeliveriesRequest>,
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
-        Err(Status::unimplemented("to come"))
+        let (by, mut request) = caller(request)?;
+        let page = convert::page(request.page.take())?;
+        let query = convert::delivery_query(request)?;
+        let found = self.broker.list_deliveries(&by, query, page).await?;
+        let deliveries = found.items.iter().map(convert::delivery).collect();
+        Ok(Response::new(ListDeliveriesResponse { deliveries, next_token: found.next }))
     }
 
     async fn retry_delivery(
         &self,
-        _request: Request<RetryDeliveryRequest>,
+        request: Request<RetryDeliveryRequest>,
     ) -> Result<Response<RetryDeliveryResponse>, Status> {
-        Err(Status::unimplemented("to come"))
+        let (by, RetryDeliveryRequest { which }) = caller(request)?;
+        let which = convert::which_deliveries(which)?;
+        let queued = self.broker.retry_deliveries(&by, which).await?;
+        Ok(Response::new(RetryDeliveryResponse { queued }))
     }
 }

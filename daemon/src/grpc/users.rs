@@ -46,8 +46,8 @@ impl Users for Door {
         request: Request<UpdateUserRequest>,
     ) -> Result<Response<User>, Status> {
         let (by, request) = caller(request)?;
-        let convert::UserChange { name, roles, groups, project } = convert::user_change(request)?;
-        let user = self.broker.update_user(&by, &name, roles, groups, project).await?;
+        let (name, change) = convert::user_change(request)?;
+        let user = self.broker.update_user(&by, &name, change).await?;
         Ok(Response::new(convert::user(&user)))
     }
 

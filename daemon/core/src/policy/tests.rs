@@ -6,6 +6,7 @@ mod expressions;
 mod mistakes;
 mod mistakes_asking;
 mod mistakes_conditions;
+mod notify;
 mod properties;
 mod suggested;
 

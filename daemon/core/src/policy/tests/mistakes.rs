@@ -20,7 +20,7 @@ fn keys_nobody_knows_are_refused() {
     let keys = "a rule has name, resource, operations, effect, approval, mode, approvers, quorum, \
                 factor, self_approval, auto_approve, require_reason, min_reason_length, \
                 reason_pattern, reason_hint, reason_kinds, lease, pending_for, escalate_after, \
-                escalate_to, remind_every, remember, bind, follow_rotation, break_glass";
+                escalate_to, remind_every, remember, bind, follow_rotation, break_glass, notify";
     check(
         &rule_with("aproval = 1"),
         &[&format!("a.toml:5: `aproval` is not a key of a rule; {keys}")],
@@ -28,10 +28,6 @@ fn keys_nobody_knows_are_refused() {
     check(
         &rule_with("\"a\\u202eb\" = 1"),
         &[&format!("a.toml:5: `a\\u{{202e}}b` is not a key of a rule; {keys}")],
-    );
-    check(
-        &rule_with("notify = [\"email\"]"),
-        &["a.toml:5: `notify` is not supported by this version; remove it"],
     );
     check(
         &rule_with("lease = { defualt = \"1m\" }"),
@@ -443,7 +439,8 @@ fn everything_wrong_is_told_at_once_and_in_order() {
             "a.toml:6: `lease.uses` is 0; write a number from 1 to 1000000",
             "a.toml:6: `x` is not a duration; write a number and a unit, such as 90s, 15m, 1h or \
              7d",
-            "a.toml:7: `notify` is not supported by this version; remove it",
+            "a.toml:7: `notify` names no channel, so nobody would hear of an ask; name one, or remove \
+             the line",
         ],
     );
 }

@@ -47,6 +47,7 @@ escalate_after = "30m"
 escalate_to = ["group:security"]
 remind_every = "10m"
 remember = true
+notify = ["email", "slack:security"]
 break_glass = ["bob", "group:oncall"]
 [[rule.factor]]
 from = ["group:security"]
