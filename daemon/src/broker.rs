@@ -34,6 +34,7 @@ mod reviews;
 mod secrets;
 mod sessions;
 mod setup;
+mod sign_in;
 mod stats;
 mod status;
 mod sweep;
@@ -72,6 +73,8 @@ pub use self::messages::{Attempt, Parcel, Post};
 pub(crate) use self::policy::members;
 pub use self::sessions::SessionView;
 pub use self::setup::Setup;
+use self::sign_in::Signing;
+pub use self::sign_in::{LinkVisit, SignedIn};
 pub use self::views::*;
 use self::wakes::Wakes;
 pub use self::wakes::{WaitPermit, Wake};
@@ -188,6 +191,7 @@ struct Inner {
     draining: CancellationToken,
     clock_seen: Mutex<Option<Now>>,
     mcp_url: OnceLock<String>,
+    signing: Signing,
 }
 
 /// Why a command's transaction goes no further.
@@ -224,6 +228,7 @@ impl Broker {
             draining: CancellationToken::new(),
             clock_seen: Mutex::new(None),
             mcp_url: OnceLock::new(),
+            signing: Signing::default(),
         };
         Self { inner: Arc::new(inner) }
     }

@@ -59,6 +59,7 @@ pub use keys::{KeyRecord, KeyStanding};
 pub use outbox::{Delivery, DeliveryFilter, Held, UnknownHeld, Unrouted, Waiting};
 pub use policy::{AcceptedPolicy, PolicyChange};
 pub use secrets::{Origin, SecretRecord, UnknownOrigin, Upkeep, ValueRecord, VersionRecord};
+pub use sign_ins::{SignIn, SignInKind, UnknownSignIn, WebSession};
 pub use sql::{Reader, Tx};
 pub use stops::StopView;
 pub use tidy::Tidied;

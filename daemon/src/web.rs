@@ -1,8 +1,9 @@
 //! The HTTP door: who may come in, and which way.
 //!
 //! `/mcp` and `/mcp/{project}` are the agents', by bearer key; `/healthz`, `/readyz` and `/metrics`
-//! the operator's. Everything else is a plain 404, so that clients which look for OAuth metadata
-//! learn that there is none. `Host` and `Origin` are checked on every one of them.
+//! the operator's; the pages, and what people answer by, are in [`people()`]. Everything else is a
+//! plain 404, so that clients which look for OAuth metadata learn that there is none. `Host` and
+//! `Origin` are checked on every one of them.
 
 mod auth;
 mod body;
@@ -38,6 +39,9 @@ use crate::telemetry::Metrics;
 /// The largest request body, in bytes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
+/// What never changes under its address, as it is counted.
+const ASSETS: &str = "/assets/{file}";
+
 /// Whether the daemon can serve: nothing, or what is wrong with it.
 pub type Ready = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
@@ -71,13 +75,16 @@ impl Web {
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
             .with_state(self.clone());
-        Router::new()
+        let programs = Router::new()
             .merge(agents)
             .merge(operators)
-            .merge(people)
             .fallback(not_found)
+            .layer(from_fn_with_state(self.clone(), guard::check_names));
+        // Browsers send forms from our own pages.
+        let people = people.layer(from_fn_with_state(self.clone(), guard::check_names_of_pages));
+        programs
+            .merge(people)
             .layer(from_fn(body::within_time))
-            .layer(from_fn_with_state(self.clone(), guard::check_names))
             .layer(from_fn_with_state(self, finish))
     }
 }
@@ -94,7 +101,10 @@ async fn finish(State(web): State<Web>, request: Request, next: Next) -> Respons
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // An asset says itself how long it may be kept; nothing else may be.
+    if route != ASSETS || !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     let status = response.status().as_u16();
     web.metrics.requested(route, status);
     tracing::debug!(route, status, "a request was answered");
@@ -108,7 +118,14 @@ fn route(path: &str) -> &'static str {
         "/healthz" => "/healthz",
         "/readyz" => "/readyz",
         "/metrics" => "/metrics",
+        "/" | "/inbox" => "/inbox",
+        "/signin" | "/signin/code" => "/signin",
+        "/signout" => "/signout",
+        "/events" => "/events",
         _ if auth::project(path).is_some() => "/mcp/{project}",
+        _ if path.starts_with("/approvals/") => "/approvals/{id}",
+        _ if path.starts_with("/link/") => "/link/{token}",
+        _ if path.starts_with("/assets/") => ASSETS,
         _ => "other",
     }
 }

@@ -168,7 +168,7 @@ async fn an_unanswered_change_expires_after_a_day() {
     daemon.advance(minutes(24 * 60 + 1)).await;
     let said = format!(
         "The policy folder differs from the rules in force: the change was not approved: nobody \
-         answered in time ({}).",
+         answered in time, and no message about it had reached anybody ({}).",
         approval.id
     );
     assert_eq!((uses(&daemon).await, warning(&daemon).await), (3, Some(said)));

@@ -45,6 +45,8 @@ const ONE_PLACE: &[(&str, &[&str])] = &[
     ("ring::aead", &["vault"]),
     ("argon2", &["vault"]),
     ("axum", &["mcp", "web"]),
+    ("askama", &["notify", "web"]),
+    ("form_urlencoded", &["web"]),
     ("sd_notify", &["app"]),
     ("notify", &["app"]),
     ("similar", &["broker"]),

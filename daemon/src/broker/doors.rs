@@ -162,8 +162,9 @@ impl Broker {
 
     /// Says in the log that a person was refused what their roles do not allow.
     pub async fn refuse_user(&self, user: &User, call: &str, refused: Refused) -> Refused {
-        self.inner.count.refused("grpc", refused.code.as_str());
-        if self.inner.doors.gets_entry("grpc", refused.code, self.now().wall) {
+        let door = user.identity.via().as_str();
+        self.inner.count.refused(door, refused.code.as_str());
+        if self.inner.doors.gets_entry(door, refused.code, self.now().wall) {
             let entry = entries::by_user(Action::DOOR_REFUSED, user).detail("call", call);
             return self.refuse(entry, refused).await;
         }
@@ -283,7 +284,11 @@ impl Broker {
         Ok(agent_of(found, claims))
     }
 
-    async fn token_user(&self, credential: Option<&str>) -> Result<(User, UserRecord), Refused> {
+    /// Who a token is of. Says nothing in the log.
+    pub(super) async fn token_user(
+        &self,
+        credential: Option<&str>,
+    ) -> Result<(User, UserRecord), Refused> {
         let token = credential_of(TokenKind::User, credential)?;
         let id = token.id().to_owned();
         let found =
@@ -311,7 +316,7 @@ impl Broker {
         }
     }
 
-    async fn turned_away(&self, door: &'static str, refused: Refused) -> Refused {
+    pub(super) async fn turned_away(&self, door: &'static str, refused: Refused) -> Refused {
         self.inner.count.refused(door, refused.code.as_str());
         if self.inner.doors.gets_entry(door, refused.code, self.now().wall) {
             return self.refuse(door_entry(door), refused).await;
@@ -472,6 +477,7 @@ fn door_entry(door: &'static str) -> Entry {
         "http" => Via::Http,
         "stdio" => Via::Stdio,
         "grpc" => Via::Grpc,
+        "web" => Via::Web,
         _ => Via::System,
     };
     let nobody = Actor::new(ActorKind::System, "unknown", "unknown", Proof::None, via);

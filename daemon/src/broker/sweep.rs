@@ -47,6 +47,7 @@ impl Broker {
             .await?;
         let ended = if due { self.sweep_due().await? } else { false };
         let given_up = self.keep_messages().await?;
+        self.tidy_sign_ins().await?;
         // Last, for making a value may take its time.
         Ok(self.keep_secrets().await? || ended || given_up)
     }

@@ -18,6 +18,7 @@ use super::changes::{Making, apply_voted};
 use super::doors::live_user;
 use super::messages::expire;
 use super::policy::still_governed;
+use super::sign_in::use_link;
 use super::{
     ApprovalView, Broker, Code, Refused, Stop, VoteCommand, entries, policy_change, random,
 };
@@ -185,6 +186,7 @@ fn cast(
         Approval::Pending(pending) => pending,
         settled => return Err(settled_already(&settled).into()),
     };
+    use_link(tx, user, &pending.ask)?;
     let pending = match expire(tx, pending)? {
         Approval::Pending(pending) => pending,
         expired => return too_late_to_count(tx, user, expired),

@@ -43,7 +43,7 @@ pub(super) use self::secrets::{
     deleted_secret, generate_secret, import_items, imported, put_secret, secret, secret_filter,
     secret_path, secret_settings, secret_version,
 };
-pub(super) use self::status::{check_result, status, who_am_i};
+pub(super) use self::status::{check_result, sign_in_code, status, who_am_i};
 pub(super) use self::users::{roles, user, user_change, user_with_token};
 use crate::broker::{Page, Refused};
 

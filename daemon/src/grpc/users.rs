@@ -73,9 +73,11 @@ impl Users for Door {
 
     async fn create_sign_in_code(
         &self,
-        _request: Request<CreateSignInCodeRequest>,
+        request: Request<CreateSignInCodeRequest>,
     ) -> Result<Response<CreateSignInCodeResponse>, Status> {
-        Err(Status::unimplemented("to come"))
+        let (by, CreateSignInCodeRequest {}) = caller(request)?;
+        let (url, until) = self.broker.create_sign_in_code(&by).await?;
+        Ok(Response::new(convert::sign_in_code(url, until)))
     }
 
     async fn issue_token(

@@ -2,19 +2,23 @@
 //!
 //! A page that a browser was lured to can have its own name resolve to this machine (rebinding): it
 //! gives itself away by the name it asks for. And a browser says which page sends a request: agents
-//! are no browsers, so no origin is let in that the operator has not listed.
+//! are no browsers, so no origin is let in that the operator has not listed. Our own pages may send
+//! to our own pages, and to nothing else.
 
 use std::net::SocketAddr;
 
 use axum::extract::{Request, State};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use super::Web;
 use crate::broker::{Code, Refused};
+
+/// What browsers say of where a request comes from; no page can set it.
+pub(super) const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The names that requests may be sent to, and the origins they may come from.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -86,7 +90,7 @@ impl Names {
         self.origins.iter().map(text).collect()
     }
 
-    fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+    fn check(&self, uri: &Uri, headers: &HeaderMap, own: bool) -> Result<(), Refused> {
         if !self.host_allowed(uri, headers) {
             return Err(Refused::new(
                 Code::InvalidArgument,
@@ -94,7 +98,7 @@ impl Names {
                 "Use the address it listens on, or list the name under `http.allowed_hosts`.",
             ));
         }
-        if !self.origin_allowed(headers) {
+        if !self.origin_allowed(headers) && !(own && comes_from_us(uri, headers)) {
             return Err(Refused::new(
                 Code::InvalidArgument,
                 "requests from this web page are not let in",
@@ -130,9 +134,22 @@ impl Names {
     }
 }
 
-/// Middleware of every route.
+/// Middleware of every route that programs use.
 pub(super) async fn check_names(State(web): State<Web>, request: Request, next: Next) -> Response {
-    match web.names.check(request.uri(), request.headers()) {
+    checked(&web, request, next, false).await
+}
+
+/// Middleware of the pages, and of whatever else people reach.
+pub(super) async fn check_names_of_pages(
+    State(web): State<Web>,
+    request: Request,
+    next: Next,
+) -> Response {
+    checked(&web, request, next, true).await
+}
+
+async fn checked(web: &Web, request: Request, next: Next, own: bool) -> Response {
+    match web.names.check(request.uri(), request.headers(), own) {
         Ok(()) => next.run(request).await,
         Err(refused) => {
             let mut response = web.turn_away(&refused);
@@ -140,6 +157,39 @@ pub(super) async fn check_names(State(web): State<Web>, request: Request, next: 
             response
         }
     }
+}
+
+/// Whether a browser says that one of our own pages sends this: the origin is the name that is
+/// asked for, which is allowed. Where the page is told to send no referrer, the origin is `null`
+/// and the other header counts, which no page can set.
+pub(super) fn comes_from_us(uri: &Uri, headers: &HeaderMap) -> bool {
+    let Some(host) = asked_for(uri, headers) else { return false };
+    let from_here = headers.get(FETCH_SITE).map(|site| site == "same-origin");
+    if from_here == Some(false) {
+        return false;
+    }
+    let mut origins = headers.get_all(ORIGIN).iter();
+    match (origins.next(), origins.next()) {
+        (Some(origin), None) if origin == "null" => from_here == Some(true),
+        (Some(origin), None) => {
+            let origin = origin.to_str().ok().and_then(Origin::parse);
+            origin.is_some_and(|origin| {
+                origin.name == host.name
+                    && origin.port == host.port.unwrap_or(origin.default_port())
+            })
+        }
+        (None, _) => from_here == Some(true),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// The one name that a request asks for; none where it names several.
+fn asked_for(uri: &Uri, headers: &HeaderMap) -> Option<Host> {
+    let authority = uri.authority().map(Authority::as_str);
+    let sent = headers.get_all(HOST).iter().map(|value| value.to_str().ok());
+    let mut names = authority.into_iter().map(Some).chain(sent);
+    let first = Host::parse(names.next()??)?;
+    names.all(|name| name.and_then(Host::parse).as_ref() == Some(&first)).then_some(first)
 }
 
 impl Host {
@@ -181,13 +231,17 @@ impl Origin {
     fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let scheme = scheme.to_ascii_lowercase();
-        let default = match scheme.as_str() {
-            "http" => 80,
-            "https" => 443,
-            _ => return None,
-        };
+        if !matches!(scheme.as_str(), "http" | "https") {
+            return None;
+        }
         let host = Host::parse(rest)?;
-        Some(Self { scheme, port: host.port.unwrap_or(default), name: host.name })
+        let mut origin = Self { scheme, port: 0, name: host.name };
+        origin.port = host.port.unwrap_or_else(|| origin.default_port());
+        Some(origin)
+    }
+
+    fn default_port(&self) -> u16 {
+        if self.scheme == "https" { 443 } else { 80 }
     }
 }
 
@@ -259,6 +313,43 @@ mod tests {
                 headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
             }
             assert_eq!(names().origin_allowed(&headers), allowed, "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_ours_is_told_from_all_others() {
+        let ours = "127.0.0.1:7431";
+        for (host, origin, site, own) in [
+            (ours, Some("http://127.0.0.1:7431"), None, true),
+            (ours, Some("http://127.0.0.1:7431"), Some("same-origin"), true),
+            (ours, Some("null"), Some("same-origin"), true),
+            (ours, None, Some("same-origin"), true),
+            ("vault.example.com", Some("https://vault.example.com"), None, true),
+            ("vault.example.com:8443", Some("https://vault.example.com:8443"), None, true),
+            (ours, None, None, false),
+            (ours, Some("null"), None, false),
+            (ours, Some("null"), Some("cross-site"), false),
+            (ours, None, Some("none"), false),
+            (ours, None, Some("same-site"), false),
+            (ours, Some("http://127.0.0.1:7431"), Some("cross-site"), false),
+            (ours, Some("http://127.0.0.1:7432"), None, false),
+            (ours, Some("http://localhost:7431"), None, false),
+            (ours, Some("https://evil.example"), None, false),
+            (ours, Some("https://evil.example"), Some("same-origin"), false),
+            ("vault.example.com:8443", Some("https://vault.example.com"), None, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static(host));
+            for (name, value) in [(ORIGIN, origin), (FETCH_SITE, site)] {
+                if let Some(value) = value {
+                    headers.insert(name, HeaderValue::from_static(value));
+                }
+            }
+            let uri = Uri::from_static("/signin");
+            assert_eq!(comes_from_us(&uri, &headers), own, "{host} {origin:?} {site:?}");
+            headers.append(ORIGIN, HeaderValue::from_static("https://evil.example"));
+            headers.append(ORIGIN, HeaderValue::from_static("http://127.0.0.1:7431"));
+            assert!(!comes_from_us(&uri, &headers));
         }
     }
 

@@ -1,10 +1,73 @@
 //! The pages: signing in, the inbox, approvals and their answers, and what operators look at.
+//!
+//! Written on the server, with a little htmx on top: everything works without a script. A GET
+//! changes nothing, ever; a POST comes from our own pages, by its origin and by a mark in its form.
+
+mod assets;
+mod form;
+mod gate;
+mod inbox;
+mod layout;
+mod session;
+mod sign_in;
+mod words;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_FRAME_OPTIONS,
+};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{Redirect, Response};
+use axum::routing::get;
 
 use crate::broker::Broker;
 
+/// What every page may load and be: our own files, and nothing written into it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; \
+                      img-src 'self'; connect-src 'self'; form-action 'self'; \
+                      frame-ancestors 'none'; base-uri 'none'";
+/// What no page of ours has a use for.
+const PERMISSIONS: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), \
+                           payment=(), usb=()";
+
+/// What all pages share.
+#[derive(Clone, Debug)]
+pub(super) struct Pages {
+    broker: Broker,
+}
+
 /// Everything that a browser asks for.
-pub(super) fn router(_broker: &Broker) -> Router {
+pub(super) fn router(broker: &Broker) -> Router {
+    let pages = Pages { broker: broker.clone() };
     Router::new()
+        .route("/", get(|| async { Redirect::to("/inbox") }))
+        .merge(sign_in::routes())
+        .merge(inbox::routes())
+        .route("/assets/{version}/{file}", get(assets::asset))
+        .layer(from_fn_with_state(pages.clone(), dress))
+        .with_state(pages)
+}
+
+/// The headers that every page has.
+async fn dress(State(pages): State<Pages>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), PERMISSIONS),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if pages.broker.base_url().starts_with("https://") {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(STRICT_TRANSPORT_SECURITY, year);
+    }
+    response
 }

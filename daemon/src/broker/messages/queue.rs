@@ -9,7 +9,7 @@ use vouchsafe_core::route::{
     Again, Body, Channel, ChannelName, DeliveryStatus, Message, Receipt, Undelivered,
 };
 use vouchsafe_core::text::echo;
-use vouchsafe_core::time::{Now, UnixTime};
+use vouchsafe_core::time::Now;
 
 use super::super::{Broker, Refused, Stop, entries, random};
 use super::Pause;
@@ -424,16 +424,4 @@ fn failing_entry(channel: &ChannelName, problem: &str) -> Entry {
     entries::by_system(Action::CHANNEL_FAILING)
         .detail("channel", channel.as_str())
         .detail("problem", echo(problem, PROBLEM_CHARS_MAX))
-}
-
-impl Broker {
-    async fn one_time_link(
-        &self,
-        _user: UserId,
-        _approval: vouchsafe_core::id::ApprovalId,
-        _digest: &vouchsafe_core::approval::ApprovalDigest,
-        _until: UnixTime,
-    ) -> Result<String, Refused> {
-        Err(Refused::internal())
-    }
 }

@@ -1,6 +1,7 @@
 //! The daemon itself.
 
 use vouchsafe_core::caller::UserRecord;
+use vouchsafe_core::time::UnixTime;
 use vouchsafe_proto::v1;
 
 use super::time::time_out;
@@ -43,4 +44,9 @@ pub(in crate::grpc) fn who_am_i(record: &UserRecord) -> v1::WhoAmIResponse {
 pub(in crate::grpc) fn check_result(check: CheckView) -> v1::CheckResult {
     let CheckView { name, ok, detail, mend } = check;
     v1::CheckResult { name, ok, detail, mend }
+}
+
+/// An address that signs somebody in to the web pages, until then.
+pub(in crate::grpc) fn sign_in_code(url: String, until: UnixTime) -> v1::CreateSignInCodeResponse {
+    v1::CreateSignInCodeResponse { url, expires_at: Some(time_out(until)) }
 }
