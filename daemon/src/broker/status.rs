@@ -18,13 +18,21 @@ use crate::vault::source::SourceError;
 /// How long an approval that nobody was told of is a warning.
 const UNREACHED_FOR: Duration = Duration::from_hours(24);
 
+/// What nobody heard of lately.
+struct Unheard {
+    /// Approvals that expired without anybody having been told of them.
+    approvals: u64,
+    /// Messages that were given up.
+    messages: u64,
+}
+
 impl Broker {
     /// How the daemon is.
     pub async fn status(&self, user: &User) -> Result<StatusView, Refused> {
         let caller = user.clone();
         let policy = Arc::clone(&self.inner.policy);
         let now = self.now().wall;
-        let (pending, leases, secrets, head, notes, stops, reviews, dated, unreached) = self
+        let (pending, leases, secrets, head, notes, stops, reviews, dated, unheard) = self
             .look("status", move |reader| {
                 live_user(reader, &caller)?;
                 let stops = emergency::stops_for(reader, &caller)?;
@@ -37,10 +45,13 @@ impl Broker {
                     stops.iter().map(emergency::sentence).collect::<Vec<_>>(),
                     reviews::open_for(reader, &caller)?,
                     dates::warning(reader, &caller, now)?,
-                    reader.count_entries_since(
-                        Action::APPROVAL_UNREACHED,
-                        now.minus(UNREACHED_FOR),
-                    )?,
+                    Unheard {
+                        approvals: reader.count_entries_since(
+                            Action::APPROVAL_UNREACHED,
+                            now.minus(UNREACHED_FOR),
+                        )?,
+                        messages: reader.count_failed_deliveries(now.minus(UNREACHED_FOR))?,
+                    },
                 ))
             })
             .await?;
@@ -51,7 +62,7 @@ impl Broker {
             reviews::warning(&reviews).map(|waits| format!("{waits}: `vouchsafe reviews`.")),
         );
         warnings.extend(dated);
-        warnings.extend(self.channel_warnings(unreached));
+        warnings.extend(self.channel_warnings(&unheard));
         Ok(StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.inner.started_at,
@@ -180,17 +191,25 @@ impl Broker {
     }
 
     /// What an operator should know of how people are reached.
-    fn channel_warnings(&self, unreached: u64) -> Vec<String> {
+    fn channel_warnings(&self, unheard: &Unheard) -> Vec<String> {
         let failing = self.failing_channels().into_iter().map(|(channel, why)| {
             format!(
                 "The channel {channel} does not take messages: {why} (`vouchsafe notify channels`)."
             )
         });
         let mut warnings: Vec<_> = failing.collect();
-        if unreached > 0 {
+        if unheard.approvals > 0 {
+            let asks = unheard.approvals;
             warnings.push(format!(
-                "{unreached} asks of the last 24 hours expired, and no message about them had \
+                "{asks} asks of the last 24 hours expired, and no message about them had \
                  reached anybody (`vouchsafe audit --action approval.unreached`)."
+            ));
+        }
+        if unheard.messages > 0 {
+            let messages = unheard.messages;
+            warnings.push(format!(
+                "{messages} messages of the last 24 hours were given up (`vouchsafe notify \
+                 deliveries --status failed`)."
             ));
         }
         warnings

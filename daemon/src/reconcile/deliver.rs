@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{sleep, timeout};
 use vouchsafe_core::id::MessageId;
 use vouchsafe_core::route::{Channel, Undelivered};
 
@@ -18,6 +18,8 @@ use crate::notify::Channels;
 const EVERY: Duration = Duration::from_millis(500);
 /// How long it waits after the store has failed it.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long one try may take whatever the channel's own limits are.
+const TRY_MAX: Duration = Duration::from_mins(10);
 /// Errors in a row that are said in the log of the daemon; then every hundredth is.
 const LOUD: u32 = 3;
 
@@ -68,13 +70,11 @@ pub async fn carry(broker: Broker, channels: Channels, channel: Channel) {
         } else if carrier.under_way.is_empty() && carrier.unsaved.is_empty() {
             return;
         }
-        let retry = if carrier.unsaved.is_empty() { EVERY } else { PAUSE };
-        let again = Instant::now() + retry;
+        let again = if carrier.unsaved.is_empty() { EVERY } else { PAUSE };
         tokio::select! {
             Some(attempt) = carrier.under_way.next() => carrier.ended(attempt).await,
             _ = bag.changed(), if !draining.is_cancelled() => {}
-            () = sleep_until(again) => carrier.save().await,
-            () = draining.cancelled(), if carrier.under_way.is_empty() => carrier.save().await,
+            () = sleep(again) => carrier.save().await,
         }
     }
 }
@@ -117,7 +117,9 @@ impl Carrier {
         let Parcel { deliveries, message } = parcel;
         Box::pin(async move {
             let result = match message {
-                Ok(message) => channels.deliver(&name, &message).await,
+                Ok(message) => timeout(TRY_MAX, channels.deliver(&name, &message))
+                    .await
+                    .unwrap_or_else(|_| Err(Undelivered::channel("it did not answer", None))),
                 Err(why) => Err(Undelivered::never(why)),
             };
             Attempt { deliveries, result }

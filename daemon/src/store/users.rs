@@ -104,6 +104,18 @@ impl Reader<'_> {
         Ok(users.into_iter().map(|user| (user.person(), user.roles)).collect())
     }
 
+    /// Who has roles in a project of this name alone.
+    pub fn project_contacts(&self, project: &str) -> Result<Vec<(UserId, Roles)>, StoreError> {
+        self.query(
+            "-- project_contacts
+             SELECT r.user_id, r.roles
+             FROM user_project_roles AS r JOIN projects AS p ON p.id = r.project_id
+             WHERE p.name = $1",
+            params![project],
+            |row| Ok((parsed(row, 0)?, roles(&words(row, 1)?))),
+        )
+    }
+
     /// Everybody, as the rules of a project see them.
     pub fn directory(&self, project: ProjectId) -> Result<Directory, StoreError> {
         let here = self.query(

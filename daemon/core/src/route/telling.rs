@@ -8,7 +8,9 @@ use crate::audit::Action;
 use crate::caller::{Claims, Transport};
 use crate::lease::Lease;
 use crate::resource::{Kind, Operation};
-use crate::text::{REASON_CHARS_MAX, echo, escape_json, limit_chars, visible_chars};
+use crate::text::{
+    REASON_CHARS_MAX, echo, escape_json, escape_untrusted, limit_chars, visible_chars,
+};
 use crate::time::format_duration;
 
 /// The longest headline, in characters.
@@ -265,6 +267,7 @@ fn wants(ask: &Ask) -> String {
 fn resources(ask: &Ask, facts: &mut Vec<Fact>) {
     for item in ask.items.iter().take(RESOURCES_MAX) {
         let mut text = item.resource.to_string();
+        let cut = is_cut(&item.description, CLAIM_CHARS_MAX);
         if item.version != 0 {
             text.push_str(&format!(", version {}", item.version));
         }
@@ -274,7 +277,7 @@ fn resources(ask: &Ask, facts: &mut Vec<Fact>) {
         if !item.description.is_empty() {
             text.push_str(&format!(" ({})", echo(&item.description, CLAIM_CHARS_MAX)));
         }
-        facts.push(Fact::new("Resource", text));
+        facts.push(Fact { cut, ..Fact::new("Resource", text) });
         if item.resource.kind() != Kind::Policy {
             let lease = &item.rule.lease;
             let uses = match lease.uses {
@@ -308,9 +311,16 @@ fn change(ask: &Ask, facts: &mut Vec<Fact>) {
         facts.push(Fact::new("Value digest", digest));
     }
     for (what, before, after) in change.differences() {
+        let cut = [&before, &after].iter().any(|text| is_cut(text, DETAIL_CHARS_MAX));
         let (before, after) = (echo(&before, DETAIL_CHARS_MAX), echo(&after, DETAIL_CHARS_MAX));
-        facts.push(Fact::untrusted("Change", format!("{what}: {before} → {after}")));
+        let text = format!("{what}: {before} → {after}");
+        facts.push(Fact { cut, ..Fact::untrusted("Change", text) });
     }
+}
+
+/// Whether [`echo`] would leave something out.
+fn is_cut(text: &str, max: usize) -> bool {
+    escape_untrusted(text).text.chars().count() > max
 }
 
 fn proposed(change: &Change) -> String {
@@ -327,7 +337,9 @@ fn reason(ask: &Ask, facts: &mut Vec<Fact>) {
     match &ask.reason {
         Some(reason) => {
             let shown = reason.shown();
-            facts.push(Fact::untrusted("Reason", limit_chars(&shown.text, REASON_CHARS_MAX)));
+            let cut = shown.text.chars().count() > REASON_CHARS_MAX;
+            let text = limit_chars(&shown.text, REASON_CHARS_MAX);
+            facts.push(Fact { cut, ..Fact::untrusted("Reason", text) });
             if shown.suspicious {
                 let text = "the reason held hidden or steering characters, written out as \\u{...}";
                 facts.push(Fact::new("Caution", text));

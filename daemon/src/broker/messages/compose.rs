@@ -1,9 +1,10 @@
 //! What a message says, as things stand when it leaves.
 
+use ring::digest::{SHA256, digest};
 use serde_json::Value;
 use vouchsafe_core::approval::Approval;
 use vouchsafe_core::caller::UserRecord;
-use vouchsafe_core::id::LeaseId;
+use vouchsafe_core::id::{ID_BYTES, LeaseId, MessageId};
 use vouchsafe_core::route::{
     Answerable, Audience, Body, Channel, DeliveryStatus, Event, Line, Message, Recipient, telling,
 };
@@ -98,7 +99,7 @@ impl Composer {
             count => format!("{count} messages since the last digest"),
         };
         Ok(Ok(Message {
-            id: first.id,
+            id: id_of(deliveries),
             event: first.event,
             at: first.queued_at,
             project: None,
@@ -188,6 +189,17 @@ impl Composer {
         });
         Ok(earlier.filter_map(|other| other.receipt).collect())
     }
+}
+
+/// The id of a digest: the same for the same messages, another one where more are in it.
+fn id_of(deliveries: &[Delivery]) -> MessageId {
+    let all: Vec<u8> = deliveries.iter().flat_map(|delivery| *delivery.id.as_bytes()).collect();
+    let hash = digest(&SHA256, &all);
+    let mut bits = [0; ID_BYTES];
+    for (bit, byte) in bits.iter_mut().zip(hash.as_ref()) {
+        *bit = *byte;
+    }
+    MessageId::from_random(bits)
 }
 
 fn about_approval(event: Event, approval: &Approval) -> Said {

@@ -3,7 +3,7 @@
 use vouchsafe_core::audit::{Action, Outcome};
 use vouchsafe_core::caller::{Reach, User};
 use vouchsafe_core::id::{ApprovalId, MessageId};
-use vouchsafe_core::route::{Audience, Body, ChannelName, DeliveryStatus, Event, Message};
+use vouchsafe_core::route::{Audience, Body, Channel, ChannelName, DeliveryStatus, Event, Message};
 use vouchsafe_core::text::echo;
 
 use super::super::approvals::find_covered;
@@ -62,21 +62,11 @@ impl Broker {
         channel: &ChannelName,
     ) -> Result<ChannelTest, Refused> {
         let id = MessageId::from_random(random()?);
-        let known = self.inner.settings.channels.iter().find(|known| known.name == *channel);
         let subject =
             entries::by_user(Action::CHANNEL_TESTED, user).detail("channel", channel.as_str());
-        let Some(known) = known.cloned() else {
-            let names: Vec<_> =
-                self.inner.settings.channels.iter().map(|known| known.name.as_str()).collect();
-            let next = if names.is_empty() {
-                "Set one up under [notify] in vouchsafe.toml, and start the daemon again."
-                    .to_owned()
-            } else {
-                format!("There are {}.", names.join(", "))
-            };
-            let refused =
-                Refused::new(Code::ChannelNotFound, format!("there is no channel {channel}"), next);
-            return Err(self.refuse(subject, refused).await);
+        let known = match self.channel(channel) {
+            Ok(known) => known,
+            Err(refused) => return Err(self.refuse(subject, refused).await),
         };
         let (by, now) = (user.clone(), self.now().wall);
         let record = self
@@ -126,6 +116,21 @@ impl Broker {
         Ok(ChannelTest { delivered, said, to: address })
     }
 
+    /// The channel of this name.
+    fn channel(&self, name: &ChannelName) -> Result<Channel, Refused> {
+        let channels = &self.inner.settings.channels;
+        if let Some(known) = channels.iter().find(|known| known.name == *name) {
+            return Ok(known.clone());
+        }
+        let names: Vec<_> = channels.iter().map(|known| known.name.as_str()).collect();
+        let next = if names.is_empty() {
+            "Set one up under [notify] in vouchsafe.toml, and start the daemon again.".to_owned()
+        } else {
+            format!("There are {}.", names.join(", "))
+        };
+        Err(Refused::new(Code::ChannelNotFound, format!("there is no channel {name}"), next))
+    }
+
     /// Messages newest first.
     pub async fn list_deliveries(
         &self,
@@ -158,6 +163,11 @@ impl Broker {
     /// Queues messages again that were given up; how many.
     pub async fn retry_deliveries(&self, user: &User, which: Retry) -> Result<u32, Refused> {
         let subject = entries::by_user(Action::MESSAGE_RETRIED, user);
+        if let Retry::Channel(name) = &which
+            && let Err(refused) = self.channel(name)
+        {
+            return Err(self.refuse(subject, refused).await);
+        }
         let (by, give_up_after) = (user.clone(), self.inner.settings.give_up_after);
         let queued = self
             .run("retry_deliveries", subject, move |tx| {

@@ -173,7 +173,8 @@ impl Broker {
         let outcomes: Vec<_> = attempts.iter().map(Attempt::outcome).collect();
         let (name, alarmed) = (channel.clone(), alarm.clone());
         let subject = entries::by_system(Action::MESSAGE_FAILED);
-        let saved = self.run("attempted", subject, move |tx| {
+        // Also on a full disk: what was sent and not noted would be sent again.
+        let saved = self.run_essential("attempted", subject, move |tx| {
             for (attempt, jitter) in attempts.iter().zip(&jitters) {
                 save(tx, attempt, *jitter)?;
             }
@@ -304,8 +305,14 @@ impl Broker {
             return None;
         }
         let long = pause.filter(|pause| now.since(pause.since) >= ALARM_AFTER);
+        // A place that refuses one message refuses the next; of people, one may be gone.
         let given_up = attempts.iter().find_map(|attempt| match &attempt.result {
-            Err(failed) if failed.again == Again::Never => Some(failed.why.clone()),
+            Err(failed)
+                if failed.again == Again::Never
+                    && attempt.deliveries.iter().all(|delivery| delivery.user.is_none()) =>
+            {
+                Some(failed.why.clone())
+            }
             Ok(_) | Err(_) => None,
         });
         long.map(|pause| pause.why.clone()).or(given_up)

@@ -21,6 +21,8 @@ use crate::store::{Delivery, Held, Tx, Unrouted};
 
 /// Entries that are routed in one transaction at most.
 const BATCH: u32 = 100;
+/// Messages that one transaction stores before it leaves the rest to the next.
+const MESSAGES_MAX: u64 = 500;
 /// Messages of one approval that are looked at to see who was told.
 const TOLD_MAX: u32 = 1_000;
 
@@ -75,6 +77,10 @@ fn route(tx: &mut Tx<'_>, routes: &Routes) -> Result<bool, Stop> {
     let mut people = People { all: tx.contacts()?, directories: HashMap::new() };
     let mut number = 0_u64;
     for happened in &batch {
+        if number >= MESSAGES_MAX {
+            // The doors write, too.
+            return Ok(true);
+        }
         let concerned = concerned(tx, happened, &mut people)?;
         let occasion = Occasion {
             event: happened.event,
@@ -194,7 +200,15 @@ fn concerned(tx: &Tx<'_>, happened: &Unrouted, people: &mut People) -> Result<Co
             Ok(Concerned { people, ..Concerned::default() })
         }
         (Event::Alert, _) => {
-            let operators = people.those(|_, roles| roles.allow_any(&[Role::Operator]));
+            let here = match &happened.project {
+                Some(project) => tx.project_contacts(project)?,
+                None => Vec::new(),
+            };
+            let operators = people.those(|person, roles| {
+                let here = here.iter().filter(|(id, _)| *id == person.id);
+                roles.allow_any(&[Role::Operator])
+                    || here.into_iter().any(|(_, roles)| roles.allow_any(&[Role::Operator]))
+            });
             let except = detail(&happened.line, "channel").and_then(|name| name.parse().ok());
             Ok(Concerned { people: operators, except, ..Concerned::default() })
         }
