@@ -72,7 +72,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let lock = home.lock()?;
         let metrics = Metrics::new();
-        let channels = Channels::build(&config.notify).map_err(AssembleError::Channel)?;
+        let channels = Channels::build(&config.notify, &clock).map_err(AssembleError::Channel)?;
         let broker = assemble::broker(config, &home, clock, &metrics, &channels)?;
         let doors = Doors::bind(config, &home).await?;
         let watched = config.policy.watch.then(|| config.policy.dir.clone());

@@ -2,6 +2,8 @@
 //! is decided elsewhere; nothing here keeps or repeats anything.
 
 mod email;
+mod guard;
+mod private_file;
 mod slack;
 mod webhook;
 
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use vouchsafe_core::route::{Channel, ChannelName, Message, Receipt, Undelivered};
 
+use crate::clock::Clock;
 use crate::config;
 
 /// Every channel that is set up, by name. Clones share them.
@@ -42,7 +45,8 @@ pub struct ChannelError {
 
 impl Channels {
     /// Sets every channel up; nothing is connected to yet. Reads the files that secrets are in.
-    pub fn build(config: &config::Notify) -> Result<Self, ChannelError> {
+    /// The clock says when a message is sent.
+    pub fn build(config: &config::Notify, clock: &Arc<dyn Clock>) -> Result<Self, ChannelError> {
         let mut all: BTreeMap<ChannelName, Arc<dyn Carrier>> = BTreeMap::new();
         if let Some(email) = &config.email {
             all.insert(ChannelName::email(), Arc::new(email::Mailer::build(email)?));
@@ -52,7 +56,7 @@ impl Channels {
             all.insert(slack.name.clone(), carrier);
         }
         for webhook in &config.webhooks {
-            let carrier = webhook::Hook::build(webhook, &config.private_hosts)?;
+            let carrier = webhook::Hook::build(webhook, &config.private_hosts, clock)?;
             all.insert(webhook.name.clone(), Arc::new(carrier));
         }
         Ok(Self { all })

@@ -126,6 +126,7 @@ fn route(path: &str) -> &'static str {
         _ if path.starts_with("/approvals/") => "/approvals/{id}",
         _ if path.starts_with("/link/") => "/link/{token}",
         _ if path.starts_with("/assets/") => ASSETS,
+        _ if respond::is_route(path) => respond::ROUTE,
         _ => "other",
     }
 }

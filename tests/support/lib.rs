@@ -6,5 +6,6 @@ pub mod clock;
 pub mod daemon;
 pub mod events;
 pub mod grpc;
+pub mod hook;
 pub mod mcp;
 pub mod process;

@@ -26,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("hardening", &[]),
     ("home", &["config"]),
     ("mcp", &["broker", "tasks", "telemetry"]),
+    ("notify", &["clock", "config"]),
     ("policy_files", &[]),
     ("reconcile", &["broker"]),
     // The vault's stored state is plain data, kept as it is.
@@ -49,6 +50,7 @@ const ONE_PLACE: &[(&str, &[&str])] = &[
     ("form_urlencoded", &["web"]),
     ("sd_notify", &["app"]),
     ("notify", &["app"]),
+    ("reqwest", &["notify"]),
     ("similar", &["broker"]),
     ("bip39", &["generate"]),
     // It makes keys. Nothing is encrypted or signed with it: ring does that.

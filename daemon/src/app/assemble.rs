@@ -18,7 +18,7 @@ use vouchsafe_core::time::UnixTime;
 use crate::broker::{
     Broker, Count, Parts, PolicyApproval, Post, Refused, Settings, Setup, members,
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, RootKey};
 use crate::home::{Home, HomeError};
 use crate::notify::{ChannelError, Channels};
@@ -183,7 +183,8 @@ pub fn check(config: &Config, home: &Home) -> Result<u32, AssembleError> {
     let database = Database::look(&home.database())?;
     let state = database.reader().vault()?.ok_or(AssembleError::NoVault)?;
     drop(unlocked(&root_source(config), &state)?);
-    drop(Channels::build(&config.notify)?);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    drop(Channels::build(&config.notify, &clock)?);
     let folder = read_dir(&config.policy.dir)?;
     let projects = members(&database.reader())?;
     let sets = policy_files::parse(&folder, &projects, &options(config, home));

@@ -142,13 +142,26 @@ impl Broker {
 
     /// [`Self::authenticate_user`], with all that is stored of them.
     pub async fn sign_in(&self, credential: Option<&str>) -> Result<(User, UserRecord), Refused> {
+        self.sign_in_via(credential, Via::Grpc).await
+    }
+
+    /// The same, where they come another way.
+    pub async fn sign_in_via(
+        &self,
+        credential: Option<&str>,
+        via: Via,
+    ) -> Result<(User, UserRecord), Refused> {
         match self.token_user(credential).await {
             Ok((user, record)) => {
                 let now = self.now().wall;
                 self.inner.doors.seen().users.insert(user.id, now);
-                Ok((user, record))
+                let identity = match user.identity {
+                    Identity::Token { id, .. } => Identity::Token { id, via },
+                    other => other,
+                };
+                Ok((User { identity, ..user }, record))
             }
-            Err(refused) => Err(self.turned_away("grpc", refused).await),
+            Err(refused) => Err(self.turned_away(via.as_str(), refused).await),
         }
     }
 
@@ -474,6 +487,7 @@ fn user_disabled(name: &str) -> Refused {
 
 fn door_entry(door: &'static str) -> Entry {
     let via = match door {
+        "api" => Via::Api,
         "http" => Via::Http,
         "stdio" => Via::Stdio,
         "grpc" => Via::Grpc,

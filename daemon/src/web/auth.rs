@@ -139,7 +139,8 @@ fn claims(request: &Request) -> Claims {
     }
 }
 
-fn carries_token(query: &str) -> bool {
+/// Whether a query has a credential in it.
+pub(super) fn carries_token(query: &str) -> bool {
     let lower = query.to_ascii_lowercase();
     TOKEN_MARKS.iter().any(|mark| lower.contains(mark))
         || lower.split('&').any(|pair| {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use vouchsafe_core::approval::Ballot;
 use vouchsafe_core::secret::SecretBytes;
-use vouchsafed::broker::{Code, PutSecret, PutValue, SecretSettings, VoteCommand, Which};
+use vouchsafed::broker::{Code, PutSecret, PutValue, SecretSettings, VoteCommand, Which, UserChange};
 
 use super::{PEOPLE, SECRETS, World, narrow, stand};
 use crate::model::{Approval, End, Item, Lease, Narrowing, Secret, Stand, Tally, policies, toml};
@@ -301,7 +301,8 @@ impl World {
         if self.dice.one_in(2) {
             person.on_call = !person.on_call;
             let groups = if person.on_call { vec!["oncall".to_owned()] } else { Vec::new() };
-            self.test.broker.update_user(&admin, name, None, Some(groups), None).await.unwrap();
+            let change = UserChange { groups: Some(groups), ..UserChange::default() };
+            self.test.broker.update_user(&admin, name, change).await.unwrap();
         } else if person.enabled {
             person.enabled = false;
             self.test.broker.disable_user(&admin, name, "away".to_owned()).await.unwrap();
