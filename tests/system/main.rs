@@ -26,6 +26,7 @@ mod keys;
 mod leases;
 mod limits;
 mod main_path;
+mod outbox;
 mod people;
 mod policy;
 mod policy_changes;

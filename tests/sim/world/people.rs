@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use vouchsafe_core::approval::Ballot;
 use vouchsafe_core::secret::SecretBytes;
-use vouchsafed::broker::{Code, PutSecret, PutValue, SecretSettings, VoteCommand, Which, UserChange};
+use vouchsafed::broker::{
+    Code, PutSecret, PutValue, SecretSettings, UserChange, VoteCommand, Which,
+};
 
 use super::{PEOPLE, SECRETS, World, narrow, stand};
 use crate::model::{Approval, End, Item, Lease, Narrowing, Secret, Stand, Tally, policies, toml};
