@@ -18,6 +18,7 @@ use std::time::Duration;
 use vouchsafe_core::policy::ApproverRef;
 
 pub use self::environment::Environment;
+pub(crate) use self::notify::mailbox;
 pub use self::notify::{
     Email, Notify, PublicUrl, Slack, SlackWay, SmtpTls, Webhook, WebhookTemplate, WebhookUrl,
 };

@@ -4,6 +4,8 @@
 //! `tests/run` installs them and runs this; plain `cargo test` does not, for it needs Rust alone.
 #![cfg(test)]
 
+mod smtp;
+
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 

@@ -8,4 +8,6 @@ pub mod events;
 pub mod grpc;
 pub mod hook;
 pub mod mcp;
+pub mod messages;
 pub mod process;
+pub mod smtp;

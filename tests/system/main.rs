@@ -25,6 +25,8 @@ mod judged;
 mod keys;
 mod leases;
 mod limits;
+mod mail;
+mod mail_outage;
 mod main_path;
 mod outbox;
 mod people;

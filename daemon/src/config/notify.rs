@@ -15,6 +15,7 @@ use vouchsafe_core::route::ChannelName;
 use vouchsafe_core::text::echo;
 use vouchsafe_core::time::{format_duration, parse_duration};
 
+pub(crate) use self::email::mailbox;
 pub use self::email::{Email, SmtpTls};
 pub use self::slack::{Slack, SlackWay};
 pub use self::webhook::{Webhook, WebhookTemplate, WebhookUrl};
