@@ -9,6 +9,7 @@ mod first_run;
 mod notify;
 mod running;
 mod signals;
+mod slack;
 mod watch;
 
 use std::net::SocketAddr;
@@ -87,7 +88,7 @@ impl App {
         broker.serves_mcp_at(format!("http://{http_addr}/mcp"));
         broker.note_start().await.map_err(StartError::Broker)?;
         broker.begin_policy().await.map_err(StartError::Broker)?;
-        doors.open(&broker, &metrics, &tasks);
+        doors.open(&broker, &metrics, &channels, &tasks);
         running::watch(&broker, &tasks, watched);
         running::deliver(&broker, &tasks, channels);
         home.write_run(http_addr, grpc_addr)?;

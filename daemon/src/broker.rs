@@ -35,6 +35,7 @@ mod secrets;
 mod sessions;
 mod setup;
 mod sign_in;
+mod slack;
 mod stats;
 mod status;
 mod sweep;

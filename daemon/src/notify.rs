@@ -14,6 +14,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use vouchsafe_core::route::{Channel, ChannelName, Message, Receipt, Undelivered};
 
+pub use self::slack::SlackBots;
 use crate::clock::Clock;
 use crate::config;
 
@@ -21,6 +22,7 @@ use crate::config;
 #[derive(Clone, Debug, Default)]
 pub struct Channels {
     all: BTreeMap<ChannelName, Arc<dyn Carrier>>,
+    slack: SlackBots,
 }
 
 /// One channel.
@@ -51,15 +53,21 @@ impl Channels {
         if let Some(email) = &config.email {
             all.insert(ChannelName::email(), Arc::new(email::Mailer::build(email)?));
         }
+        let mut bots = SlackBots::default();
         for slack in &config.slack {
-            let carrier = slack::build(slack, &config.private_hosts)?;
+            let carrier = slack::build(slack, &config.private_hosts, clock, &mut bots)?;
             all.insert(slack.name.clone(), carrier);
         }
         for webhook in &config.webhooks {
             let carrier = webhook::Hook::build(webhook, &config.private_hosts, clock)?;
             all.insert(webhook.name.clone(), Arc::new(carrier));
         }
-        Ok(Self { all })
+        Ok(Self { all, slack: bots })
+    }
+
+    /// The bots in Slack, for whoever hears what is pressed in their messages.
+    pub const fn slack(&self) -> &SlackBots {
+        &self.slack
     }
 
     /// What routing has to know of them, by name.

@@ -34,6 +34,7 @@ pub use self::auth::Gatekeeper;
 pub use self::connection::{Limits, serve};
 pub use self::guard::{NameError, Names};
 pub use self::people::people;
+pub use self::slack::{Slack, SlackApp, SlackApps, SlackForm};
 use crate::telemetry::Metrics;
 
 /// The largest request body, in bytes.
@@ -118,6 +119,7 @@ fn route(path: &str) -> &'static str {
         "/healthz" => "/healthz",
         "/readyz" => "/readyz",
         "/metrics" => "/metrics",
+        "/slack/actions" => "/slack/actions",
         "/" | "/inbox" => "/inbox",
         "/signin" | "/signin/code" => "/signin",
         "/signout" => "/signout",

@@ -4,6 +4,7 @@
 //! `tests/run` installs them and runs this; plain `cargo test` does not, for it needs Rust alone.
 #![cfg(test)]
 
+mod slack;
 mod smtp;
 
 use std::path::PathBuf;

@@ -10,4 +10,5 @@ pub mod hook;
 pub mod mcp;
 pub mod messages;
 pub mod process;
+pub mod slack;
 pub mod smtp;

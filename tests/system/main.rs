@@ -41,6 +41,7 @@ mod roles;
 mod secrets;
 mod secrets_upkeep;
 mod sessions;
+mod slack;
 mod stats;
 mod stdio;
 mod tools;

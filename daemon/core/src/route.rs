@@ -9,6 +9,7 @@ mod message;
 mod outcome;
 mod plan;
 mod preferences;
+mod slack;
 pub mod telling;
 
 pub use self::channel::{
@@ -22,3 +23,4 @@ pub use self::preferences::{
     DigestTimes, EmailAddress, EmailAddressError, Preferences, QuietHours, SlackId, SlackIdError,
     WhenError,
 };
+pub use self::slack::{SLACK_VALUE_CHARS_MAX, SlackAct, SlackTicket};

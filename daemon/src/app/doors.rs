@@ -7,9 +7,11 @@ use futures_util::FutureExt as _;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::error::StartError;
+use super::slack;
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::home::Home;
+use crate::notify::Channels;
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::web::{Limits, Names, Ready, Web};
@@ -63,7 +65,13 @@ impl Doors {
     }
 
     /// Serves them all, each a vital task.
-    pub(super) fn open(self, broker: &Broker, metrics: &Metrics, tasks: &Tasks) {
+    pub(super) fn open(
+        self,
+        broker: &Broker,
+        metrics: &Metrics,
+        channels: &Channels,
+        tasks: &Tasks,
+    ) {
         let stop = tasks.stopping();
         let served = grpc::serve(broker.clone(), self.grpc_socket, stop.clone());
         tasks.spawn_vital("grpc.sock", served);
@@ -86,7 +94,7 @@ impl Doors {
         let served = web::serve(
             "http",
             self.http,
-            web.router(service, web::people(broker)),
+            web.router(service, web::people(broker, slack::of(channels.slack(), tasks))),
             limits,
             tasks.clone(),
         );

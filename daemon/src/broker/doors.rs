@@ -184,6 +184,21 @@ impl Broker {
         refused
     }
 
+    /// Says in the log that somebody was refused who answers in Slack.
+    pub(super) async fn refuse_slack(&self, entry: Entry, refused: Refused) -> Refused {
+        self.inner.count.refused("slack", refused.code.as_str());
+        if self.inner.doors.gets_entry("slack", refused.code, self.now().wall) {
+            return self.refuse(entry, refused).await;
+        }
+        refused
+    }
+
+    /// Notes that a person was let in.
+    pub(super) fn came(&self, user: &User) {
+        let now = self.now().wall;
+        self.inner.doors.seen().users.insert(user.id, now);
+    }
+
     /// Says in the log that an agent was refused what its key does not allow.
     pub async fn refuse_agent(&self, agent: &Agent, call: &str, refused: Refused) -> Refused {
         let door = door_of(agent.claims.transport);
@@ -477,7 +492,7 @@ const fn door_of(transport: Transport) -> &'static str {
     }
 }
 
-fn user_disabled(name: &str) -> Refused {
+pub(super) fn user_disabled(name: &str) -> Refused {
     Refused::new(
         Code::UserDisabled,
         format!("the user `{name}` is disabled"),
@@ -485,12 +500,13 @@ fn user_disabled(name: &str) -> Refused {
     )
 }
 
-fn door_entry(door: &'static str) -> Entry {
+pub(super) fn door_entry(door: &'static str) -> Entry {
     let via = match door {
         "api" => Via::Api,
         "http" => Via::Http,
         "stdio" => Via::Stdio,
         "grpc" => Via::Grpc,
+        "slack" => Via::Slack,
         "web" => Via::Web,
         _ => Via::System,
     };

@@ -359,7 +359,7 @@ fn vote_refused(error: &VoteError) -> Refused {
     }
 }
 
-fn stale() -> Refused {
+pub(super) fn stale() -> Refused {
     Refused::new(
         Code::StaleDigest,
         "the answer was given on something other than what is asked now",

@@ -106,7 +106,8 @@ impl Check<'_> {
         notify.private_hosts = self.names(table.private_hosts, "notify.private_hosts");
         notify.email = table.email.and_then(|table| email::read(self, table, home));
         for (name, table) in table.slack {
-            notify.slack.extend(slack::read(self, &name, table, home));
+            let private = &notify.private_hosts;
+            notify.slack.extend(slack::read(self, &name, table, home, private));
         }
         for (name, table) in table.webhook {
             notify.webhooks.extend(webhook::read(self, &name, table, home));
