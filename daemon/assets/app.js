@@ -96,7 +96,8 @@
     }
     if (mark === "approve" || mark === "deny") {
       const form = document.getElementById(mark);
-      if (form) reveal(form);
+      // Once the browser has gone to the mark itself, which takes the focus away.
+      if (form) window.addEventListener("load", () => setTimeout(() => reveal(form)));
     }
     document.querySelector(".problem[role=alert]")?.scrollIntoView({ block: "nearest" });
   };

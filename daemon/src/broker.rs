@@ -4,6 +4,7 @@
 //! state; one write transaction saves state and log entry together; only then does anything leave.
 //! A refusal is saved in the log by the same transaction that found it.
 
+mod accesses;
 mod agent_audit;
 mod agents;
 mod approvals;
@@ -58,7 +59,7 @@ use vouchsafe_core::policy::{ApproverRef, Options};
 use vouchsafe_core::route::Channel;
 use vouchsafe_core::time::{Now, UnixTime};
 
-pub use self::approvals::ApprovalWatch;
+pub use self::approvals::{ApprovalChanges, ApprovalWatch};
 pub use self::asks::Plea;
 pub use self::audit::{AuditExport, AuditTail};
 pub use self::changes::{ChangeAsk, NewValue, Proposal};
@@ -259,7 +260,8 @@ impl Broker {
         self.inner.wakes.wake(approval.ask().id);
     }
 
-    fn now(&self) -> Now {
+    /// What both clocks say now.
+    pub fn now(&self) -> Now {
         self.inner.clock.now()
     }
 

@@ -5,6 +5,7 @@
 //! closure are in the same transaction, and so is the signed head of the log. Reads go to a pool of
 //! read-only connections, [`Store::read`].
 
+mod accesses;
 mod approvals;
 mod audit;
 mod ballast;
@@ -50,6 +51,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use vouchsafe_core::route::Events;
 
+pub use accesses::{Accesses, Reads};
 pub use approvals::{Before, RowFilter};
 pub use audit::{ActionFilter, EntryPage, Filter, GroupBy, Head, ResourceFilter, StoredEntry};
 pub use engine::Database;

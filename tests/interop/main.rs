@@ -6,6 +6,7 @@
 
 mod slack;
 mod smtp;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};

@@ -2,18 +2,21 @@
 
 use serde_json::{Value, json};
 use tonic::Code;
-use vouchsafe_proto::v1::{NotifyPreferences, ShowUserRequest, UpdateUserRequest, User};
+use vouchsafe_proto::v1::{
+    CreateSignInCodeRequest, NotifyPreferences, ShowUserRequest, UpdateUserRequest, User,
+};
 use vouchsafe_tests::daemon::TestDaemon;
 use vouchsafe_tests::grpc::Person;
 
 use crate::{check_code, check_said, prompt_daemon};
 
 /// A channel that takes nothing: nobody listens there.
-const EMAIL: &str = r#"
-[notify.email]
-server = "127.0.0.1:9"
-tls = "none"
-from = "Vouchsafe <vouchsafe@example.com>"
+const OPS: &str = r#"
+[notify]
+private_hosts = ["127.0.0.1"]
+[notify.webhook.ops]
+url = "http://127.0.0.1:9/"
+template = "ntfy"
 "#;
 
 fn to(name: &str) -> UpdateUserRequest {
@@ -54,12 +57,12 @@ async fn an_address_is_what_was_set_or_else_the_name() {
     assert_eq!(show(&admin, "eve@example.com").await.email, "eve@example.com");
     assert_eq!(show(&admin, "bob").await.email, "");
     assert_eq!(update(&admin, email("bob", "bob@example.com")).await.email, "bob@example.com");
-    assert_eq!(last_entry(&daemon).await["detail"]["email"], "bob@example.com");
+    assert_eq!(last_entry(&daemon).await["details"]["email"], "bob@example.com");
     let moved = update(&admin, email("eve@example.com", "eve@example.org")).await;
     assert_eq!(moved.email, "eve@example.org");
     let back = update(&admin, email("eve@example.com", "")).await;
     assert_eq!(back.email, "eve@example.com");
-    assert!(last_entry(&daemon).await["detail"].get("email").is_none());
+    assert!(last_entry(&daemon).await["details"].get("email").is_none());
     assert_eq!(update(&admin, email("bob", "")).await.email, "");
     let injected = email("bob", "bob@example.com\r\nBcc: eve@example.com");
     check_said(
@@ -76,7 +79,7 @@ async fn one_member_of_a_workspace_is_one_user() {
     let daemon = prompt_daemon().await;
     let admin = daemon.admin();
     assert_eq!(update(&admin, slack("bob", "U024BE7LH")).await.slack_id, "U024BE7LH");
-    assert_eq!(last_entry(&daemon).await["detail"]["slack_id"], "U024BE7LH");
+    assert_eq!(last_entry(&daemon).await["details"]["slack_id"], "U024BE7LH");
     // Said again of the same user, it stays.
     update(&admin, slack("bob", "U024BE7LH")).await;
     check_said(
@@ -88,7 +91,7 @@ async fn one_member_of_a_workspace_is_one_user() {
     );
     let refused = last_entry(&daemon).await;
     assert_eq!(
-        (&refused["outcome"], &refused["detail"]["code"]),
+        (&refused["outcome"], &refused["details"]["code"]),
         (&json!("refused"), &json!("ALREADY_EXISTS"))
     );
     assert_eq!(show(&admin, "cat").await.slack_id, "");
@@ -103,12 +106,12 @@ async fn one_member_of_a_workspace_is_one_user() {
 
 #[tokio::test]
 async fn preferences_are_kept_told_and_taken_away_one_by_one() {
-    let mut daemon = TestDaemon::builder().settings(EMAIL).start().await;
+    let mut daemon = TestDaemon::builder().settings(OPS).start().await;
     let wishes = UpdateUserRequest {
         notify_events: vec!["approval.*".to_owned(), "alert".to_owned()],
         quiet_hours: "22:00-07:00 Europe/Berlin".to_owned(),
         digest: "0 9 * * Mon-Fri Europe/Berlin".to_owned(),
-        ..channels("bob", &["email"])
+        ..channels("bob", &["webhook:ops"])
     };
     let events = [
         "approval.requested",
@@ -119,15 +122,15 @@ async fn preferences_are_kept_told_and_taken_away_one_by_one() {
         "alert",
     ];
     let kept = NotifyPreferences {
-        channels: vec!["email".to_owned()],
+        channels: vec!["webhook:ops".to_owned()],
         limit_channels: true,
         events: events.map(str::to_owned).to_vec(),
         quiet_hours: wishes.quiet_hours.clone(),
         digest: wishes.digest.clone(),
     };
     assert_eq!(update(&daemon.admin(), wishes).await.notify.as_ref(), Some(&kept));
-    let detail = last_entry(&daemon).await["detail"].clone();
-    assert_eq!(detail["notify_channels"], json!(["email"]));
+    let detail = last_entry(&daemon).await["details"].clone();
+    assert_eq!(detail["notify_channels"], json!(["webhook:ops"]));
     assert_eq!(detail["notify_events"], json!(events));
     assert_eq!(detail["quiet_hours"], "22:00-07:00 Europe/Berlin");
     assert_eq!(detail["digest"], "0 9 * * Mon-Fri Europe/Berlin");
@@ -162,13 +165,13 @@ async fn nobody_is_told_over_a_channel_that_is_not_there() {
         "there is no channel email",
         "There is none: set one up under [notify] in vouchsafe.toml.",
     );
-    let daemon = TestDaemon::builder().settings(EMAIL).start().await;
+    let daemon = TestDaemon::builder().settings(OPS).start().await;
     check_said(
-        daemon.admin().users().update_user(channels("bob", &["email", "slack:ops"])).await,
+        daemon.admin().users().update_user(channels("bob", &["webhook:ops", "slack:ops"])).await,
         Code::NotFound,
         "CHANNEL_NOT_FOUND",
         "there is no channel slack:ops",
-        "There are email; channels are set up in vouchsafe.toml.",
+        "There are webhook:ops; channels are set up in vouchsafe.toml.",
     );
     // Nothing of a change that is refused is made.
     let both = UpdateUserRequest {
@@ -191,4 +194,31 @@ async fn only_an_admin_says_where_messages_reach_somebody() {
         );
     }
     assert_eq!(show(&daemon.admin(), "bob").await.email, "");
+}
+
+#[tokio::test]
+async fn another_address_ends_what_came_by_the_one_before() {
+    let daemon = prompt_daemon().await;
+    let (admin, bob) = (daemon.admin(), daemon.grpc("bob"));
+    let broker = daemon.running().broker();
+    let code = async || {
+        let request = CreateSignInCodeRequest {};
+        let url = bob.users().create_sign_in_code(request).await.unwrap().into_inner().url;
+        url.split_once("code=").unwrap().1.to_owned()
+    };
+    let sign_in = async |code: &str| broker.sign_in_by_dashboard(code, "127.0.0.1").await;
+    let by_code = sign_in(&code().await).await.unwrap();
+    let by_token = broker.sign_in_by_token(daemon.token("bob"), "127.0.0.1").await.unwrap();
+    let unused = code().await;
+    // What changes nothing of where messages go ends nothing.
+    update(&admin, slack("bob", "U024BE7LH")).await;
+    update(&admin, email("bob", "")).await;
+    broker.session_user(&by_code.cookie).await.unwrap();
+
+    update(&admin, email("bob", "bob@example.com")).await;
+    let over = broker.session_user(&by_code.cookie).await.unwrap_err();
+    assert_eq!(over.code.as_str(), "UNAUTHENTICATED");
+    broker.session_user(&by_token.cookie).await.unwrap();
+    assert_eq!(sign_in(&unused).await.unwrap_err().code.as_str(), "UNAUTHENTICATED");
+    sign_in(&code().await).await.unwrap();
 }

@@ -36,6 +36,7 @@ mod policy_replay;
 mod projects;
 mod races;
 mod redaction;
+mod respond;
 mod restart;
 mod roles;
 mod secrets;
@@ -45,6 +46,7 @@ mod slack;
 mod stats;
 mod stdio;
 mod tools;
+mod webhook;
 
 use std::time::Duration;
 

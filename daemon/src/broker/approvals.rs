@@ -29,6 +29,14 @@ pub struct ApprovalWatch {
     changes: broadcast::Receiver<ApprovalId>,
 }
 
+/// That approvals have changed, for whoever looks again by themselves.
+#[derive(Debug)]
+pub struct ApprovalChanges {
+    broker: Broker,
+    user: User,
+    changes: broadcast::Receiver<ApprovalId>,
+}
+
 impl Broker {
     /// Approvals, newest first.
     pub async fn list_approvals(
@@ -99,6 +107,51 @@ impl Broker {
         };
         watch.start_over().await?;
         Ok(watch)
+    }
+}
+
+impl Broker {
+    /// That something has changed among the approvals that this person may see.
+    pub fn watch_changes(&self, user: &User) -> ApprovalChanges {
+        let changes = self.inner.wakes.watch();
+        ApprovalChanges { broker: self.clone(), user: user.clone(), changes }
+    }
+}
+
+impl ApprovalChanges {
+    /// Waits for the next change; several at once are one. Nothing once the daemon stops.
+    pub async fn next(&mut self) -> Option<Result<(), Refused>> {
+        loop {
+            let draining = self.broker.draining();
+            let change = tokio::select! {
+                change = self.changes.recv() => change,
+                () = draining.cancelled() => return None,
+            };
+            let mut changed = match change {
+                Ok(id) => vec![id],
+                Err(broadcast::error::RecvError::Lagged(_)) => return Some(Ok(())),
+                Err(broadcast::error::RecvError::Closed) => return None,
+            };
+            while let Ok(id) = self.changes.try_recv() {
+                changed.push(id);
+            }
+            let user = self.user.clone();
+            let seen = self.broker.look("watch_changes", move |reader| {
+                live_user(reader, &user)?;
+                for id in changed {
+                    let approval = reader.approval(id)?;
+                    if approval.is_some_and(|found| user.reach.covers(found.ask().project)) {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            });
+            match seen.await {
+                Ok(true) => return Some(Ok(())),
+                Ok(false) => {}
+                Err(refused) => return Some(Err(refused)),
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use vouchsafe_core::audit::{Action, Checkpoint, Entry, HeadSigner as _, Outcome};
 use vouchsafe_core::caller::{Reach, User};
+use vouchsafe_core::id::ApprovalId;
 use vouchsafe_core::resource::{Pattern, Resource};
 use vouchsafe_core::text::echo;
 
@@ -18,6 +19,8 @@ use crate::store::{ActionFilter, Filter, GroupBy, Reader, ResourceFilter};
 
 /// Entries of the past that a tail shows first, at most.
 const TAIL_LAST_MAX: u32 = 100;
+/// Entries that are shown beside an approval.
+const ENTRIES_ABOUT_MAX: u32 = 100;
 /// Lines that an export reads at a time.
 const EXPORT_LINES: u32 = 500;
 
@@ -57,6 +60,21 @@ impl Broker {
             let found = reader.audit_entries(&filter, before, page.wanted())?;
             let next = found.next.map(|seq| seq.to_string()).unwrap_or_default();
             Ok(Paged { items: found.entries, next })
+        })
+        .await
+    }
+
+    /// The newest entries about one approval, 100 at most, the newest first. Whoever may see the
+    /// approval sees most of it there: that they look is no query of the log, and no entry.
+    pub async fn entries_about(
+        &self,
+        user: &User,
+        approval: ApprovalId,
+    ) -> Result<Vec<StoredEntry>, Refused> {
+        let query = AuditQuery { approval: Some(approval.to_string()), ..AuditQuery::default() };
+        let filter = self.filter(user, &query).await?;
+        self.look("entries_about", move |reader| {
+            Ok(reader.audit_entries(&filter, None, ENTRIES_ABOUT_MAX)?.entries)
         })
         .await
     }
@@ -149,7 +167,7 @@ impl Broker {
         .await
     }
 
-    async fn filter(&self, user: &User, query: &AuditQuery) -> Result<Filter, Refused> {
+    pub(super) async fn filter(&self, user: &User, query: &AuditQuery) -> Result<Filter, Refused> {
         let (user, query) = (user.clone(), query.clone());
         self.look("audit_filter", move |reader| {
             live_user(reader, &user)?;

@@ -99,7 +99,8 @@ impl Broker {
     }
 
     /// Changes what is given: roles, groups, where messages reach the user, and which they want.
-    /// Each channel that is named has to be there, and nobody else may have the Slack id.
+    /// Each channel that is named has to be there, and nobody else may have the Slack id. With
+    /// another address, what was sent to the one before signs nobody in any more.
     pub async fn update_user(
         &self,
         user: &User,
@@ -119,7 +120,13 @@ impl Broker {
                 keep_an_admin(tx, record)?;
             }
             if let Some(email) = &change.email {
+                let before = record.email();
                 record.contact.email.clone_from(email);
+                if record.email() != before {
+                    // Whoever reads mail there is not this user, or not any more.
+                    let now = tx.now().wall;
+                    tx.end_mailed(record.id, now)?;
+                }
             }
             if let Some(slack) = &change.slack {
                 if let Some(member) = slack {

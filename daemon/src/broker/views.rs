@@ -29,7 +29,8 @@ pub use self::secrets::{
 };
 pub use self::users::{PreferencesChange, UserChange};
 pub use crate::store::{
-    Delivery, Held, Origin, SecretRecord, StopView, StoredEntry, Upkeep, ValueRecord, VersionRecord,
+    Accesses, Delivery, Held, Origin, Reads, SecretRecord, StopView, StoredEntry, Upkeep,
+    ValueRecord, VersionRecord,
 };
 pub use vouchsafe_core::policy::{CaseResult, PolicyFile, Problem};
 

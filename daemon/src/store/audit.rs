@@ -372,7 +372,11 @@ impl Reader<'_> {
     }
 
     /// The first entry that can be meant, and the one after the last.
-    fn bounds(&self, filter: &Filter, before: Option<u64>) -> Result<(u64, u64), StoreError> {
+    pub(super) fn bounds(
+        &self,
+        filter: &Filter,
+        before: Option<u64>,
+    ) -> Result<(u64, u64), StoreError> {
         let end = self.audit_entries_stored()?;
         let sql = "-- bounds\nSELECT seq FROM audit_entries WHERE time >= $1 \
                    ORDER BY time, seq LIMIT 1";
@@ -389,13 +393,13 @@ impl Reader<'_> {
 }
 
 /// A query put together from what a filter has.
-struct Query {
-    sql: String,
-    values: Vec<Value>,
+pub(super) struct Query {
+    pub(super) sql: String,
+    pub(super) values: Vec<Value>,
 }
 
 impl Query {
-    fn new(select: &str, filter: &Filter, low: u64, high: u64) -> Self {
+    pub(super) fn new(select: &str, filter: &Filter, low: u64, high: u64) -> Self {
         let exact = match &filter.resource {
             Some(ResourceFilter::Exact(uri)) => Some(uri),
             Some(ResourceFilter::Pattern { .. }) | None => None,
@@ -456,7 +460,7 @@ impl Query {
         }
     }
 
-    fn push(&mut self, sql: &str, value: Value) {
+    pub(super) fn push(&mut self, sql: &str, value: Value) {
         self.values.push(value);
         self.sql.push_str(sql);
         self.sql.push('$');
@@ -477,7 +481,7 @@ fn is_about(line: &str, matches: &dyn Fn(&str) -> bool) -> bool {
     resources(line.as_bytes()).iter().any(|uri| matches(uri))
 }
 
-fn resources(line: &[u8]) -> BTreeSet<String> {
+pub(super) fn resources(line: &[u8]) -> BTreeSet<String> {
     #[derive(Default, serde::Deserialize)]
     struct Resources {
         #[serde(default)]

@@ -317,6 +317,22 @@ impl Tx<'_> {
         Ok(used == 1)
     }
 
+    /// Ends what was sent to a user's address: codes and links that were not used, and sessions that
+    /// began with one.
+    pub fn end_mailed(&mut self, user: UserId, at: UnixTime) -> Result<(), StoreError> {
+        self.execute(
+            "-- end_mailed
+             UPDATE sign_ins SET used_at = $1 WHERE user_id = $2 AND used_at IS NULL",
+            params![at.ms(), user.to_string()],
+        )?;
+        self.execute(
+            "-- end_mailed
+             DELETE FROM web_sessions WHERE user_id = $1 AND proof = $2",
+            params![user.to_string(), proof_text(Proof::OneTimeCode)],
+        )?;
+        Ok(())
+    }
+
     /// Takes away what is over: sessions whose time is up, that were last used before `idle`, or
     /// whose user is shut out or has another token; codes and links that were over before `gone`.
     pub fn forget_sign_ins(

@@ -22,6 +22,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::vault::{RootKey, Vault};
 
+mod accesses;
 mod migrations;
 mod plans;
 mod wiping;

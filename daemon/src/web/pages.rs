@@ -3,14 +3,27 @@
 //! Written on the server, with a little htmx on top: everything works without a script. A GET
 //! changes nothing, ever; a POST comes from our own pages, by its origin and by a mark in its form.
 
+mod approval;
 mod assets;
+mod audit;
+mod dates;
+mod deliveries;
+mod events;
+mod filters;
 mod form;
 mod gate;
 mod inbox;
+mod keys;
 mod layout;
+mod leases;
+mod link;
+mod projects;
+mod secrets;
 mod session;
 mod sign_in;
 mod words;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -23,6 +36,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Redirect, Response};
 use axum::routing::get;
 
+use self::events::Streams;
 use crate::broker::Broker;
 
 /// What every page may load and be: our own files, and nothing written into it.
@@ -37,15 +51,24 @@ const PERMISSIONS: &str = "camera=(), display-capture=(), geolocation=(), microp
 #[derive(Clone, Debug)]
 pub(super) struct Pages {
     broker: Broker,
+    streams: Arc<Streams>,
 }
 
 /// Everything that a browser asks for.
 pub(super) fn router(broker: &Broker) -> Router {
-    let pages = Pages { broker: broker.clone() };
+    let pages = Pages { broker: broker.clone(), streams: Arc::default() };
     Router::new()
         .route("/", get(|| async { Redirect::to("/inbox") }))
         .merge(sign_in::routes())
         .merge(inbox::routes())
+        .merge(leases::routes())
+        .merge(secrets::routes())
+        .merge(keys::routes())
+        .merge(audit::routes())
+        .merge(deliveries::routes())
+        .merge(approval::routes())
+        .merge(link::routes())
+        .merge(events::routes())
         .route("/assets/{version}/{file}", get(assets::asset))
         .layer(from_fn_with_state(pages.clone(), dress))
         .with_state(pages)

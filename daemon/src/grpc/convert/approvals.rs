@@ -1,8 +1,8 @@
 //! Approvals and votes.
 
 use vouchsafe_core::approval::{
-    Applied, Approval, ApprovalDigest, Ask, Asker, Ballot, Change, ExpiryCause, GrantKind, How,
-    ITEMS_MAX, Item, Narrowing, Progress, Status, Vote,
+    Applied, Approval, ApprovalDigest, Ask, Asker, Ballot, Change, GrantKind, How, ITEMS_MAX, Item,
+    Narrowing, Progress, Status, Vote,
 };
 use vouchsafe_core::caller::Transport;
 use vouchsafe_core::policy::Outcome;
@@ -120,19 +120,8 @@ pub(in crate::grpc) fn approval(view: &ApprovalView) -> v1::Approval {
         change: ask.change.as_ref().map(|change| change_out(ask, change)),
         evidence: view.evidence.as_ref().map(evidence),
         deliveries: view.deliveries.iter().map(delivery).collect(),
-        nobody_reached: nobody_reached(approval),
+        nobody_reached: approval.is_unreached(),
         ..how(approval)
-    }
-}
-
-/// Whether it expired without anybody having heard of it.
-fn nobody_reached(approval: &Approval) -> bool {
-    match approval {
-        Approval::Expired(expired) => expired.cause == ExpiryCause::NobodyReached,
-        Approval::Pending(_)
-        | Approval::Approved(_)
-        | Approval::Denied(_)
-        | Approval::Withdrawn(_) => false,
     }
 }
 

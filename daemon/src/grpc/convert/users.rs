@@ -11,6 +11,8 @@ use crate::broker::{PreferencesChange, Refused, UserChange};
 
 /// What takes quiet hours and digests away.
 const NONE: &str = "none";
+const QUIET_EXAMPLE: &str = "22:00-07:00 Europe/Berlin";
+const DIGEST_EXAMPLE: &str = "0 9 * * Mon-Fri Europe/Berlin";
 /// What takes a limit to some events away.
 const ANY_EVENT: &str = "*";
 
@@ -84,8 +86,8 @@ fn preferences_change(request: &mut v1::UpdateUserRequest) -> Taken<PreferencesC
     Ok(PreferencesChange {
         channels,
         events: events(&request.notify_events)?,
-        quiet: unless_none("quiet_hours", &request.quiet_hours)?,
-        digest: unless_none("digest", &request.digest)?,
+        quiet: unless_none("quiet_hours", &request.quiet_hours, QUIET_EXAMPLE)?,
+        digest: unless_none("digest", &request.digest, DIGEST_EXAMPLE)?,
     })
 }
 
@@ -117,7 +119,7 @@ fn events(values: &[String]) -> Taken<Option<Option<Events>>> {
 }
 
 /// Nothing: as it is; `none`: taken away.
-fn unless_none<T>(field: &str, value: &str) -> Taken<Option<Option<T>>>
+fn unless_none<T>(field: &str, value: &str, example: &str) -> Taken<Option<Option<T>>>
 where
     T: std::str::FromStr<Err: std::fmt::Display>,
 {
@@ -126,7 +128,11 @@ where
         NONE => Ok(Some(None)),
         value => {
             at_most(field, value.to_owned(), NAME_BYTES_MAX)?;
-            parse(field, value).map(|value| Some(Some(value)))
+            let read = parse(field, value).map_err(|refused| Refused {
+                next: format!("Write \"{example}\", or none."),
+                ..refused
+            })?;
+            Ok(Some(Some(read)))
         }
     }
 }

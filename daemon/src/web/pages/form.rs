@@ -42,7 +42,7 @@ pub(super) struct Sent {
 pub(super) struct Query(pub(super) Fields);
 
 impl Fields {
-    fn parse(text: &[u8]) -> Result<Self, Refused> {
+    pub(super) fn parse(text: &[u8]) -> Result<Self, Refused> {
         let fields: Vec<_> = form_urlencoded::parse(text)
             .take(FIELDS_MAX + 1)
             .map(|(name, value)| (name.into_owned(), value.into_owned()))

@@ -25,6 +25,8 @@ pub(super) enum Place {
     Audit,
     /// Messages to people.
     Deliveries,
+    /// What messages go over.
+    Channels,
     /// Sending messages again.
     Retry,
 }
@@ -43,6 +45,7 @@ const PLACES: &[(Place, &[Role], bool, &str)] = &[
     (Place::Keys, INSPECT, false, "Keys"),
     (Place::Audit, &[Role::Auditor], false, "Audit"),
     (Place::Deliveries, LOOK, false, "Deliveries"),
+    (Place::Channels, INSPECT, true, "Channels"),
     (Place::Retry, &[Role::Operator], true, "Sending again"),
 ];
 
@@ -127,14 +130,14 @@ mod tests {
             PLACES.iter().map(letter).collect()
         };
         for (everywhere, shop, expected) in [
-            (&[][..], &[][..], "----------"),
-            (&[Role::Approver], &[], "AAAAA---A-"),
-            (&[Role::Auditor], &[], "AA-A-AAAA-"),
-            (&[Role::Operator], &[], "AA-AAAA-AA"),
-            (&[Role::Admin], &[], "AAAAAAAAAA"),
-            (&[], &[Role::Approver], "ppppp---p-"),
-            (&[], &[Role::Operator], "pp-pppp-p-"),
-            (&[Role::Auditor], &[Role::Approver], "AApApAAAA-"),
+            (&[][..], &[][..], "-----------"),
+            (&[Role::Approver], &[], "AAAAA---A--"),
+            (&[Role::Auditor], &[], "AA-A-AAAAA-"),
+            (&[Role::Operator], &[], "AA-AAAA-AAA"),
+            (&[Role::Admin], &[], "AAAAAAAAAAA"),
+            (&[], &[Role::Approver], "ppppp---p--"),
+            (&[], &[Role::Operator], "pp-pppp-p--"),
+            (&[Role::Auditor], &[Role::Approver], "AApApAAAAA-"),
         ] {
             assert_eq!(may(&user(everywhere, shop)), expected, "{everywhere:?} {shop:?}");
         }

@@ -1,5 +1,7 @@
 //! Who looks at a page: whoever their cookie says, as long as their session lasts.
 
+use std::fmt;
+
 use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::http::header::COOKIE;
@@ -7,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 use vouchsafe_core::caller::{User, UserRecord};
+use zeroize::Zeroizing;
 
 use super::Pages;
 use super::form::encoded;
@@ -24,7 +27,7 @@ const COOKIE_SECONDS: u32 = 12 * 60 * 60;
 const PATH_BYTES_MAX: usize = 300;
 
 /// Somebody who has signed in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Visitor {
     /// Who; what they reach is narrowed by [`Self::at`].
     pub(super) user: User,
@@ -32,6 +35,7 @@ pub(super) struct Visitor {
     pub(super) record: UserRecord,
     /// Who knows everything else.
     pub(super) broker: Broker,
+    cookie: Option<Zeroizing<String>>,
 }
 
 /// A page that asks for another one of ours, as our own page.
@@ -75,7 +79,15 @@ impl Visitor {
         self.broker.form_mark_stands(&self.user, "csrf", "", mark)
     }
 
-    pub(super) async fn find(pages: &Pages, parts: &Parts) -> Result<Self, Refused> {
+    /// Whether their session lasts still, for a page that stays open.
+    pub(super) async fn still_here(&self) -> bool {
+        match &self.cookie {
+            Some(cookie) => self.broker.session_user(cookie).await.is_ok(),
+            None => false,
+        }
+    }
+
+    async fn find(pages: &Pages, parts: &Parts) -> Result<Self, Refused> {
         let broker = pages.broker.clone();
         let cookie = cookie(&parts.headers).ok_or_else(nobody)?;
         let (user, record) = broker.session_user(cookie).await?;
@@ -83,7 +95,14 @@ impl Visitor {
         if parts.uri.query() != Some(LIVE) && parts.uri.path() != "/events" {
             broker.uses_session(&user);
         }
-        Ok(Self { user, record, broker })
+        let cookie = Some(Zeroizing::new(cookie.to_owned()));
+        Ok(Self { user, record, broker, cookie })
+    }
+}
+
+impl fmt::Debug for Visitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visitor").field("user", &self.user.name).finish_non_exhaustive()
     }
 }
 

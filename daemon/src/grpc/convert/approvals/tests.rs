@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use vouchsafe_core::approval::{History, Pending, Withdrawn};
+use vouchsafe_core::approval::{Expired, ExpiryCause, History, Pending, Withdrawn};
 use vouchsafe_core::caller::Claims;
 use vouchsafe_core::id::{ApprovalId, KeyId, LeaseId, ProjectId, UserId};
 use vouchsafe_core::policy::{ApproverRef, Asks, Bind, LeaseTerms, Mode, Quorum, Rule};
@@ -156,6 +156,19 @@ fn a_settled_approval_may_not_be_voted_on_whatever_the_view_says() {
     assert!(!shown.may_vote);
     assert_eq!(shown.outcome_reason, "taken back by claude-desktop");
     assert_eq!(shown.settled_at.unwrap().seconds, 3);
+}
+
+#[test]
+fn what_expired_unseen_is_told_from_what_nobody_answered() {
+    let expired = |cause| {
+        let at = UnixTime::from_ms(3_000);
+        approval(&view(Approval::Expired(Expired { ask: ask(), votes: vec![], cause, at })))
+    };
+    assert!(!expired(ExpiryCause::Unanswered).nobody_reached);
+    let unseen = expired(ExpiryCause::NobodyReached);
+    assert!(unseen.nobody_reached);
+    assert!(unseen.outcome_reason.contains("no message about it had reached anybody"));
+    assert!(!approval(&view(Approval::Pending(Pending::new(ask())))).nobody_reached);
 }
 
 #[test]
