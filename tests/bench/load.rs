@@ -70,10 +70,19 @@ pub(crate) struct Bench {
 impl Bench {
     /// `block_seconds`: how long a call waits for people. `readers`: agents that hold a lease.
     pub(crate) async fn start(block_seconds: u32, readers: usize) -> Self {
-        let home = Home::init().await;
+        Self::start_on(Home::init().await, block_seconds, readers, "").await
+    }
+
+    /// The same, on a home that has what more its configuration needs.
+    pub(crate) async fn start_on(
+        home: Home,
+        block_seconds: u32,
+        readers: usize,
+        more: &str,
+    ) -> Self {
         home.configure(&format!(
             "[http]\nlisten = \"127.0.0.1:0\"\n\n[mcp]\nblock_seconds = {block_seconds}\n\n\
-             [log]\nfilter = \"warn\"\n",
+             [log]\nfilter = \"error\"\n\n{more}",
         ));
         home.rule("rules.toml", &format!("{RULES}{JUDGED}"));
         let daemon = RealDaemon::serve(home).await;
@@ -120,6 +129,42 @@ impl Bench {
                     took.push(before.elapsed());
                 }
                 took
+            });
+        }
+        gather(working, begun).await
+    }
+
+    /// The admin.
+    pub(crate) const fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// So many asks that join no other, by some clients at once.
+    pub(crate) async fn burst(&self, count: usize, clients: usize) -> Measured {
+        let mut askers = Vec::new();
+        for number in 0..count.div_ceil(SECRETS) {
+            askers.push(self.agent(&format!("burst-{number}")).await);
+        }
+        let askers = Arc::new(askers);
+        let next = Arc::new(AtomicUsize::new(0));
+        let begun = Instant::now();
+        let mut working = JoinSet::new();
+        for _ in 0..clients {
+            let (askers, next) = (Arc::clone(&askers), Arc::clone(&next));
+            working.spawn(async move {
+                let mut took = Vec::new();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return took;
+                    }
+                    let Some(agent) = askers.get(number % askers.len()) else { return took };
+                    let before = Instant::now();
+                    let answer =
+                        agent.call("read_secret", ask(number / askers.len())).await.unwrap();
+                    assert_eq!(answer.status(), "pending", "{answer:?}");
+                    took.push(before.elapsed());
+                }
             });
         }
         gather(working, begun).await

@@ -9,6 +9,7 @@
 mod calibrate;
 mod decisions;
 mod load;
+mod reach;
 mod table;
 
 use std::time::Duration;
@@ -31,6 +32,8 @@ const READERS: usize = 64;
 const TURNS: u32 = 4;
 /// How much slower reads may be with limits and conditions than without.
 const SLOWER_MAX: f64 = 1.10;
+/// How much slower asks may be with all channels dead than with them alive.
+const SLOWER_DEAD_MAX: f64 = 1.05;
 /// Approvals from start to end, one after the other, in one round.
 const APPROVALS: usize = 40;
 
@@ -65,6 +68,13 @@ async fn main() {
         let (votes, answers) = patient.approvals(APPROVALS, &key).await;
         table.add("vote to its acknowledgement".to_owned(), votes);
         table.add("vote to the waiting agent's value".to_owned(), answers);
+        for alive in [true, false] {
+            let reached = reach::measure(alive).await;
+            table.add(reach::asks(alive), reached.asks);
+            for told in reached.told {
+                table.add("messages of a burst of 1,000, to the last".to_owned(), told);
+            }
+        }
     }
     table.print();
     for target in Decisions::targets() {
@@ -73,6 +83,7 @@ async fn main() {
     for clients in CLIENTS {
         table.compare(&reads(Readers::Held, clients), &reads(Readers::Plain, clients), SLOWER_MAX);
     }
+    table.compare(&reach::asks(false), &reach::asks(true), SLOWER_DEAD_MAX);
     prompt.stop().await;
     patient.stop().await;
 }

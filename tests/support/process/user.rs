@@ -14,6 +14,7 @@ use vouchsafe_proto::v1::approvals_client::ApprovalsClient;
 use vouchsafe_proto::v1::keys_client::KeysClient;
 use vouchsafe_proto::v1::leases_client::LeasesClient;
 use vouchsafe_proto::v1::secrets_client::SecretsClient;
+use vouchsafe_proto::v1::users_client::UsersClient;
 use vouchsafe_proto::v1::{
     Approval, Ballot, CreateKeyRequest, GrantKind, PutSecretRequest, Secret, ShowApprovalRequest,
     VoteRequest, VoteResponse,
@@ -71,6 +72,11 @@ impl User {
     /// Keys.
     pub fn keys(&self) -> KeysClient<Door> {
         KeysClient::new(self.door.clone())
+    }
+
+    /// People.
+    pub fn users(&self) -> UsersClient<Door> {
+        UsersClient::new(self.door.clone())
     }
 
     /// Makes an MCP key that may make as many requests as a test can; returns its value.
