@@ -96,7 +96,11 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
 async fn channels(context: &Context) -> Result<(), CliError> {
     let daemon = context.daemon().await?;
     let answer = daemon.notify().list_channels(ListChannelsRequest {}).await?.into_inner();
-    let channels: Vec<Record> = answer.channels.iter().map(channel).collect();
+    let is_json = context.out.is_json();
+    let told = |of: &Channel| {
+        channel(of, if is_json { of.events.clone() } else { words::events(&of.events) })
+    };
+    let channels: Vec<Record> = answer.channels.iter().map(told).collect();
     let none =
         "no channels: nobody is told of anything; set one up under [notify] in vouchsafe.toml";
     context.out.list(&CHANNEL_COLUMNS, &channels, none)
@@ -163,11 +167,11 @@ async fn retry(given: Retry, context: &Context) -> Result<(), CliError> {
     context.out.say(&said)
 }
 
-fn channel(channel: &Channel) -> Record {
+fn channel(channel: &Channel, events: Vec<String>) -> Record {
     Record::new()
         .text("name", &channel.name)
         .text("reaches", if channel.personal { "people" } else { "a place" })
-        .texts("events", &channel.events)
+        .texts("events", events)
         .number("queued", channel.queued)
         .time("oldest_queued_at", channel.oldest_queued_at)
         .text("problem", &channel.problem)
@@ -243,8 +247,9 @@ mod tests {
     fn a_channel_tells_whether_it_reaches_people() {
         let now = "2026-11-21T12:00:00Z".parse().unwrap();
         let email = Channel { personal: true, events: vec!["*".to_owned()], ..Channel::default() };
-        assert_eq!(channel(&email).cell("reaches", now), "people");
-        assert_eq!(channel(&email).cell("events", now), "*");
-        assert_eq!(channel(&Channel::default()).cell("reaches", now), "a place");
+        let told = |of: &Channel| channel(of, of.events.clone());
+        assert_eq!(told(&email).cell("reaches", now), "people");
+        assert_eq!(told(&email).cell("events", now), "*");
+        assert_eq!(told(&Channel::default()).cell("reaches", now), "a place");
     }
 }

@@ -219,7 +219,7 @@ fn wishes(notify: &NotifyPreferences) -> String {
     };
     let all = [
         channels,
-        some("of", &notify.events.join(", ")),
+        some("of", &words::events(&notify.events).join(", ")),
         some("quiet", &notify.quiet_hours),
         some("digest", &notify.digest),
     ];

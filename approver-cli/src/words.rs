@@ -1,6 +1,7 @@
 //! The words of the contract's enums, as people and programs read them.
 
 use clap::ValueEnum;
+use vouchsafe_core::route::Event;
 use vouchsafe_proto::v1;
 
 pub(crate) fn approval_status(number: i32) -> String {
@@ -68,6 +69,21 @@ pub(crate) fn delivery_hold(number: i32) -> String {
         Ok(known) => word(known.as_str_name(), "DELIVERY_HOLD_"),
         Err(_) => unknown(),
     }
+}
+
+/// Names of events as people read them: `approval.*` stands for all of that kind.
+pub(crate) fn events(names: &[String]) -> Vec<String> {
+    let mut left: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut told = Vec::new();
+    for kind in ["approval.", "lease."] {
+        let all = Event::ALL.iter().map(|event| event.as_str());
+        if all.filter(|name| name.starts_with(kind)).all(|name| left.contains(&name)) {
+            left.retain(|name| !name.starts_with(kind));
+            told.push(format!("{kind}*"));
+        }
+    }
+    told.extend(left.into_iter().map(str::to_owned));
+    told
 }
 
 /// `--status` of messages.
@@ -276,6 +292,15 @@ mod tests {
         assert_eq!(secret_origin(6), "rolled-back");
         assert_eq!((delivery_hold(0), delivery_hold(1)), (String::new(), "quiet".to_owned()));
         assert_eq!((secret_origin(0), secret_origin(99)), (String::new(), "unknown".to_owned()));
+    }
+
+    #[test]
+    fn all_events_of_a_kind_are_one_word() {
+        let names = |names: &[&str]| -> Vec<_> { names.iter().map(|n| (*n).to_owned()).collect() };
+        let all: Vec<_> = Event::ALL.iter().map(|event| event.as_str()).collect();
+        assert_eq!(events(&names(&all)), ["approval.*", "lease.*", "break_glass", "alert"]);
+        assert_eq!(events(&names(&["alert", "lease.issued"])), ["alert", "lease.issued"]);
+        assert_eq!(events(&names(&["*"])), ["*"]);
     }
 
     #[test]

@@ -89,7 +89,7 @@ async fn people(daemon: &mut TestDaemon) {
     daemon.add_user("eve@example.com", &[Role::Auditor], &[]).await;
     daemon.add_user("sam", &[], &[]).await;
     daemon.add_key("claude-desktop", "ann@example.com", &["secrets:read", "secrets:reveal"]).await;
-    daemon.add_key("cursor", "bob@example.com", &["mcp:read"]).await;
+    daemon.add_key("cursor", "bob@example.com", &["secrets:read", "secrets:reveal"]).await;
     daemon
         .add_key_as(CreateKeyRequest {
             name: "deploy-bot".to_owned(),

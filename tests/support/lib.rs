@@ -9,6 +9,7 @@ pub mod grpc;
 pub mod hook;
 pub mod mcp;
 pub mod messages;
+pub mod pages;
 pub mod process;
 pub mod slack;
 pub mod smtp;

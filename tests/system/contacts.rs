@@ -15,7 +15,7 @@ const OPS: &str = r#"
 [notify]
 private_hosts = ["127.0.0.1"]
 [notify.webhook.ops]
-url = "http://127.0.0.1:9/"
+url = "http://127.0.0.1:9/ops"
 template = "ntfy"
 "#;
 

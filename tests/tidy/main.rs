@@ -28,7 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("mcp", &["broker", "tasks", "telemetry"]),
     ("notify", &["clock", "config"]),
     ("policy_files", &[]),
-    ("reconcile", &["broker"]),
+    ("reconcile", &["broker", "notify"]),
     // The vault's stored state is plain data, kept as it is.
     ("store", &["clock", "vault"]),
     ("tasks", &[]),
@@ -50,6 +50,7 @@ const ONE_PLACE: &[(&str, &[&str])] = &[
     ("form_urlencoded", &["web"]),
     ("sd_notify", &["app"]),
     ("notify", &["app"]),
+    ("lettre", &["notify"]),
     ("reqwest", &["notify"]),
     ("similar", &["broker"]),
     ("bip39", &["generate"]),

@@ -22,6 +22,7 @@ pub(crate) struct Update {
 /// What is not given stays as it is.
 #[derive(Args, Debug)]
 #[group(required = true, multiple = true)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag at the command line")]
 struct Changes {
     /// What they may do from now on, in the project of --project or in all: approver, auditor,
     /// operator, admin

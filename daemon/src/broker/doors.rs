@@ -90,6 +90,11 @@ impl Doors {
         }
     }
 
+    /// Notes that a user was let in.
+    pub(super) fn let_in(&self, user: UserId, at: UnixTime) {
+        self.seen().users.insert(user, at);
+    }
+
     /// Takes notes back that could not be written, for the next time.
     pub(super) fn give_back(&self, notes: &Notes) {
         for entry in &notes.entries {

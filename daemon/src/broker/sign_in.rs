@@ -126,8 +126,7 @@ impl Broker {
             return Err(Refused::internal());
         };
         let fresh = Fresh::new(Proof::UserToken)?;
-        let mut to_be = fresh.user(&record);
-        to_be.name.clone_from(&user.name);
+        let to_be = fresh.user(&record);
         let subject = entries::by_user(Action::USER_SIGNED_IN, &to_be);
         let (vault, begun, who) = (Arc::clone(&self.inner.vault), fresh.clone(), to_be.clone());
         self.run("sign_in_by_token", subject, move |tx| {
@@ -137,6 +136,7 @@ impl Broker {
             begin(tx, &vault, &who, &begun, &token_id)
         })
         .await?;
+        self.inner.doors.let_in(to_be.id, now);
         Ok(SignedIn { user: to_be, cookie: fresh.cookie() })
     }
 

@@ -128,7 +128,19 @@ impl Event {
     }
 
     const fn bit(self) -> u16 {
-        1 << (self as u16)
+        let at = match self {
+            Self::ApprovalRequested => 0,
+            Self::ApprovalReminder => 1,
+            Self::ApprovalEscalated => 2,
+            Self::ApprovalDecided => 3,
+            Self::ApprovalExpired => 4,
+            Self::LeaseIssued => 5,
+            Self::LeaseRevoked => 6,
+            Self::LeaseExpired => 7,
+            Self::BreakGlass => 8,
+            Self::Alert => 9,
+        };
+        1 << at
     }
 }
 

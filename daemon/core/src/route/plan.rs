@@ -29,6 +29,8 @@ pub struct Occasion<'a> {
     /// Whom it concerns: who may answer; who was asked, and the owner of the key, where it is an
     /// answer; who operates, where it is an alert.
     pub people: &'a [Person],
+    /// Who has just decided it, and knows: only messages that they were sent before are changed.
+    pub decider: Option<UserId>,
     /// The places that were told of the same approval before, where this says how it ended.
     pub told: &'a [ChannelName],
     /// A channel that is not to carry it: it is what failed.
@@ -78,13 +80,19 @@ pub fn plan(channels: &[Channel], occasion: &Occasion<'_>, now: UnixTime) -> Vec
             }
             Audience::Email | Audience::SlackUser => {
                 let people = occasion.people.iter().filter(|person| {
-                    channel.audience.address(person).is_some()
+                    (channel.updates || occasion.decider != Some(person.id))
+                        && channel.audience.address(person).is_some()
                         && wants(person, name, occasion.event)
                 });
                 planned.extend(people.map(|person| Planned {
                     channel: name.clone(),
                     person: Some(person.id),
-                    hold: hold(person, occasion.event, now),
+                    // A message that is changed wakes nobody.
+                    hold: if channel.updates && occasion.event.ends() {
+                        Hold::No
+                    } else {
+                        hold(person, occasion.event, now)
+                    },
                 }));
             }
         }

@@ -269,13 +269,13 @@ fn resources(ask: &Ask, facts: &mut Vec<Fact>) {
         let mut text = item.resource.to_string();
         let cut = is_cut(&item.description, CLAIM_CHARS_MAX);
         if item.version != 0 {
-            text.push_str(&format!(", version {}", item.version));
+            text.extend([", version ", &item.version.to_string()]);
         }
         if item.rule.follow_rotation && ask.change.is_none() {
             text.push_str(" and later ones");
         }
         if !item.description.is_empty() {
-            text.push_str(&format!(" ({})", echo(&item.description, CLAIM_CHARS_MAX)));
+            text.extend([" (", &echo(&item.description, CLAIM_CHARS_MAX), ")"]);
         }
         facts.push(Fact { cut, ..Fact::new("Resource", text) });
         if item.resource.kind() != Kind::Policy {
@@ -376,7 +376,7 @@ fn vote_line(vote: &crate::approval::Vote) -> String {
     };
     let mut line = format!("{} {ballot} at {}", vote.voter_name, vote.at);
     if visible_chars(&vote.reason) > 0 {
-        line.push_str(&format!(": {}", echo(&vote.reason, DETAIL_CHARS_MAX)));
+        line.extend([": ", &echo(&vote.reason, DETAIL_CHARS_MAX)]);
     }
     line
 }

@@ -44,6 +44,8 @@ struct People {
 #[derive(Default)]
 struct Concerned {
     people: Vec<Person>,
+    /// Who has just decided it.
+    decider: Option<UserId>,
     /// The places that were told of the same before.
     told: Vec<ChannelName>,
     named: Option<Vec<ChannelName>>,
@@ -86,6 +88,7 @@ fn route(tx: &mut Tx<'_>, routes: &Routes) -> Result<bool, Stop> {
             event: happened.event,
             named: concerned.named.as_deref(),
             people: &concerned.people,
+            decider: concerned.decider,
             told: &concerned.told,
             except: concerned.except.as_ref(),
         };
@@ -227,7 +230,7 @@ fn asked(tx: &Tx<'_>, pending: &Pending, people: &mut People) -> Result<Concerne
     })
 }
 
-/// Whoever was asked, but for who has just settled it; and the owner of the key, where it was
+/// Whoever was asked; and the owner of the key, where it was
 /// people's to decide.
 fn settled(tx: &Tx<'_>, approval: &Approval, people: &People) -> Result<Concerned, Stop> {
     let ask = approval.ask();
@@ -254,11 +257,9 @@ fn settled(tx: &Tx<'_>, approval: &Approval, people: &People) -> Result<Concerne
         Approval::Approved(_) | Approval::Denied(_) => approval.votes().last(),
         Approval::Pending(_) | Approval::Expired(_) | Approval::Withdrawn(_) => None,
     };
-    if let Some(vote) = last {
-        users.remove(&vote.voter);
-    }
     Ok(Concerned {
         people: people.those(|person, _| users.contains(&person.id)),
+        decider: last.map(|vote| vote.voter),
         told,
         named: named(ask),
         ..Concerned::default()

@@ -170,7 +170,10 @@ impl Broker {
             Ok(Some(user))
         });
         match signed_in.await? {
-            Some(user) => Ok(SignedIn { user, cookie: session.cookie() }),
+            Some(user) => {
+                self.inner.doors.let_in(user.id, self.now().wall);
+                Ok(SignedIn { user, cookie: session.cookie() })
+            }
             None => {
                 self.inner.signing.failed(address, self.now().wall);
                 self.inner.count.refused("web", Code::Unauthenticated.as_str());

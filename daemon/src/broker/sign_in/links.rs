@@ -32,7 +32,7 @@ pub struct LinkVisit {
 impl Broker {
     /// A link by which this person answers this approval, once, as long as it is what this digest
     /// says: until then, for an hour at most. Nothing but the message to them may hold it.
-    pub(crate) async fn one_time_link(
+    pub async fn one_time_link(
         &self,
         user: UserId,
         approval: ApprovalId,

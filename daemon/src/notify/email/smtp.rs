@@ -162,8 +162,13 @@ impl Server {
     async fn unpark(&self) -> Option<AsyncSmtpConnection> {
         loop {
             let parked = self.parked().pop()?;
+            if parked.since.elapsed() >= IDLE_MAX {
+                continue;
+            }
             let mut connection = parked.connection;
-            if parked.since.elapsed() < IDLE_MAX && connection.command(Rset).await.is_ok() {
+            // One that is lost without a word leaves time for a new one.
+            let stands = timeout(self.timeout / 4, connection.command(Rset)).await;
+            if matches!(stands, Ok(Ok(_))) {
                 return Some(connection);
             }
         }

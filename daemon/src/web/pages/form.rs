@@ -2,7 +2,7 @@
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, ORIGIN};
 use axum::http::request::Parts;
 use form_urlencoded::byte_serialize;
 
@@ -73,8 +73,9 @@ impl Fields {
 impl FromRequest<Pages> for Sent {
     type Rejection = Turned;
 
-    async fn from_request(request: Request, _pages: &Pages) -> Result<Self, Turned> {
-        let (parts, fields) = read(request).await.map_err(|refused| Turned::outside(&refused))?;
+    async fn from_request(request: Request, pages: &Pages) -> Result<Self, Turned> {
+        let (parts, fields) =
+            read(request, pages).await.map_err(|refused| Turned::outside(&refused))?;
         Ok(Self { fields, address: address(&parts) })
     }
 }
@@ -84,7 +85,7 @@ impl FromRequest<Pages> for Posted {
 
     async fn from_request(request: Request, pages: &Pages) -> Result<Self, Turned> {
         let (mut parts, fields) =
-            read(request).await.map_err(|refused| Turned::outside(&refused))?;
+            read(request, pages).await.map_err(|refused| Turned::outside(&refused))?;
         let visitor = Visitor::from_request_parts(&mut parts, pages).await?;
         if !visitor.sent(fields.one("csrf")) {
             let refused = foreign();
@@ -105,9 +106,9 @@ impl<S: Sync> FromRequestParts<S> for Query {
 }
 
 /// A form that one of our own pages has sent.
-async fn read(request: Request) -> Result<(Parts, Fields), Refused> {
+async fn read(request: Request, pages: &Pages) -> Result<(Parts, Fields), Refused> {
     let (parts, body) = request.into_parts();
-    if !comes_from_us(&parts.uri, &parts.headers) {
+    if !comes_from_us(&parts.uri, &parts.headers) || is_downgraded(&parts, pages) {
         return Err(foreign());
     }
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
@@ -120,6 +121,14 @@ async fn read(request: Request) -> Result<(Parts, Fields), Refused> {
         Refused::invalid("a form has 64 KiB at most, and half a minute", "Write less.")
     })?;
     Ok((parts, Fields::parse(&bytes)?))
+}
+
+/// Whether it comes from our name without TLS, where that name is served with TLS: whoever can
+/// write into such a page is not us.
+fn is_downgraded(parts: &Parts, pages: &Pages) -> bool {
+    let base = pages.broker.base_url();
+    let plain = base.strip_prefix("https://").map(|name| format!("http://{name}"));
+    plain.is_some_and(|plain| parts.headers.get(ORIGIN).is_some_and(|origin| *origin == plain))
 }
 
 /// Where a request comes from.

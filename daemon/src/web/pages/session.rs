@@ -35,7 +35,7 @@ pub(super) struct Visitor {
     pub(super) record: UserRecord,
     /// Who knows everything else.
     pub(super) broker: Broker,
-    cookie: Option<Zeroizing<String>>,
+    cookie: Zeroizing<String>,
 }
 
 /// A page that asks for another one of ours, as our own page.
@@ -81,10 +81,7 @@ impl Visitor {
 
     /// Whether their session lasts still, for a page that stays open.
     pub(super) async fn still_here(&self) -> bool {
-        match &self.cookie {
-            Some(cookie) => self.broker.session_user(cookie).await.is_ok(),
-            None => false,
-        }
+        self.broker.session_user(&self.cookie).await.is_ok()
     }
 
     async fn find(pages: &Pages, parts: &Parts) -> Result<Self, Refused> {
@@ -95,7 +92,7 @@ impl Visitor {
         if parts.uri.query() != Some(LIVE) && parts.uri.path() != "/events" {
             broker.uses_session(&user);
         }
-        let cookie = Some(Zeroizing::new(cookie.to_owned()));
+        let cookie = Zeroizing::new(cookie.to_owned());
         Ok(Self { user, record, broker, cookie })
     }
 }

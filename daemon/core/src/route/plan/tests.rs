@@ -40,7 +40,7 @@ fn person(name: &str) -> Person {
 }
 
 fn occasion(event: Event, people: &[Person]) -> Occasion<'_> {
-    Occasion { event, named: None, people, told: &[], except: None }
+    Occasion { event, named: None, people, decider: None, told: &[], except: None }
 }
 
 /// As `channel>person`, with how it is held.
@@ -91,6 +91,23 @@ fn a_place_hears_how_it_ended_if_it_was_told_that_it_began() {
     let told: Vec<ChannelName> = vec!["slack:ops".parse().unwrap()];
     let ended = Occasion { told: &told, ..ended };
     assert_eq!(planned(&ended, NOON), set(&["email>ann", "slack:ops>", "webhook:siem>"]));
+}
+
+#[test]
+fn who_decided_is_not_told_but_has_their_own_message_changed() {
+    let ann = Person { slack: Some("U024BE7LH".parse().unwrap()), ..person("ann") };
+    let people = [ann.clone(), person("bob")];
+    let ended = occasion(Event::ApprovalDecided, &people);
+    let ended = Occasion { decider: Some(ann.id), ..ended };
+    assert_eq!(planned(&ended, NOON), set(&["email>bob", "webhook:siem>"]));
+    let mut channels = channels();
+    channels[2].updates = true;
+    let changed = plan(&channels, &ended, at(NOON)).into_iter();
+    assert!(
+        changed
+            .filter(|one| one.person == Some(ann.id))
+            .all(|one| { one.channel.as_str() == "slack:direct" && one.hold == Hold::No })
+    );
 }
 
 #[test]
