@@ -90,7 +90,7 @@ impl App {
         broker.begin_policy().await.map_err(StartError::Broker)?;
         doors.open(&broker, &metrics, &channels, &tasks);
         running::watch(&broker, &tasks, watched);
-        running::deliver(&broker, &tasks, channels);
+        running::deliver(&broker, &tasks, &channels);
         home.write_run(http_addr, grpc_addr)?;
         Ok(Running { http_addr, grpc_addr, broker, home, tasks, _lock: lock })
     }

@@ -1,5 +1,5 @@
-//! Our signatures, held against the packages that receivers verify them with: PyPI's and npm's
-//! `standardwebhooks`.
+//! Our signatures, held against the packages that receivers verify them with: those of Python and of
+//! JavaScript, both called `standardwebhooks`.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -88,5 +88,5 @@ async fn sent(secrets: &str) -> (String, Value) {
     assert!(!daemon.log().contains("whsec_"), "a secret is in the daemon's log");
     let headers = ["webhook-id", "webhook-timestamp", "webhook-signature"];
     let headers = headers.map(|name| (name.to_owned(), received.header(name).into()));
-    (received.body.clone(), Value::Object(headers.into_iter().collect()))
+    (received.body, Value::Object(headers.into_iter().collect()))
 }

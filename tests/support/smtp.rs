@@ -240,11 +240,8 @@ async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         state.connections
     };
     let tls = shared.tls == Tls::Implicit;
-    let stream: Box<dyn Stream> = if tls {
-        Box::new(acceptor().accept(Box::new(stream) as Box<dyn Stream>).await?)
-    } else {
-        Box::new(stream)
-    };
+    let stream: Box<dyn Stream> = Box::new(stream);
+    let stream = if tls { Box::new(acceptor().accept(stream).await?) } else { stream };
     let mut talk = Talk {
         stream: BufReader::new(stream),
         shared,

@@ -30,7 +30,7 @@ const NEW: &str = "whsec_q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=";
 struct Built {
     channels: Channels,
     clock: Arc<TestClock>,
-    _home: TempDir,
+    home: TempDir,
 }
 
 fn build(settings: &str, files: &[(&str, &str)]) -> Result<Built, String> {
@@ -48,7 +48,7 @@ fn build(settings: &str, files: &[(&str, &str)]) -> Result<Built, String> {
     let clock = TestClock::new();
     let time: Arc<dyn Clock> = Arc::<TestClock>::clone(&clock);
     let channels = Channels::build(&config.notify, &time).map_err(|e| e.to_string())?;
-    Ok(Built { channels, clock, _home: home })
+    Ok(Built { channels, clock, home })
 }
 
 /// A standard webhook to somebody on loopback, who is allowed there.
@@ -228,10 +228,10 @@ async fn what_is_set_up_wrongly_is_said_at_the_start_without_its_secrets() {
         assert!(problem.contains("webhook:siem") && problem.contains(said), "{problem}");
         assert!(!problem.contains("s3cret") && !problem.contains(&bad), "{problem}");
     }
-    let home = build(&standard(url, ""), &[("secrets", OLD)]).unwrap();
-    let path = home._home.path().join("secrets");
+    let built = build(&standard(url, ""), &[("secrets", OLD)]).unwrap();
+    let path = built.home.path().join("secrets");
     fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-    let config = Config::load(&home._home.path().join(FILE_NAME), &Environment::default()).unwrap();
+    let config = Config::load(&built.home.path().join(FILE_NAME), &Environment::default()).unwrap();
     let clock: Arc<dyn Clock> = TestClock::new();
     let problem = Channels::build(&config.notify, &clock).unwrap_err().to_string();
     assert!(problem.contains("is not private") && problem.contains("mode 0600"), "{problem}");

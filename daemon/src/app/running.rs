@@ -52,7 +52,7 @@ pub(super) fn watch(broker: &Broker, tasks: &Tasks, policies: Option<PathBuf>) {
 
 /// Starts what tells people: whoever works out the messages, and a task a channel, so that none
 /// waits for another.
-pub(super) fn deliver(broker: &Broker, tasks: &Tasks, channels: Channels) {
+pub(super) fn deliver(broker: &Broker, tasks: &Tasks, channels: &Channels) {
     tasks.spawn_vital_loop("route", reconcile::route(broker.clone()));
     for channel in channels.channels() {
         let carried = reconcile::carry(broker.clone(), channels.clone(), channel);

@@ -34,7 +34,9 @@ impl Broker {
 /// The whole hours that a query is about, as far as they are counted: where the first begins, and
 /// how many they are.
 fn span(since: Option<UnixTime>, until: Option<UnixTime>, now: UnixTime) -> (UnixTime, u32) {
-    let until = until.unwrap_or(now).min(now).ms();
+    // What happens at this very moment has happened.
+    let now = now.ms().saturating_add(1);
+    let until = until.map_or(now, |until| until.ms().min(now));
     // The hour that has begun counts.
     let end = until.saturating_sub(1).div_euclid(HOUR_MS).saturating_add(1);
     let first = end.saturating_sub(i64::from(HOURS_MAX));
@@ -53,6 +55,7 @@ mod tests {
         let now = at("2026-11-21T10:44:00Z");
         for (since, until, from, hours) in [
             (None, None, "2026-11-14T11:00:00Z", HOURS_MAX),
+            (Some("2026-11-21T10:44:00Z"), None, "2026-11-21T10:00:00Z", 1),
             (Some("2026-11-21T08:10:00Z"), None, "2026-11-21T08:00:00Z", 3),
             (Some("2026-11-21T08:10:00Z"), Some("2026-11-21T09:00:00Z"), "2026-11-21T08:00:00Z", 1),
             (Some("2020-01-01T00:00:00Z"), None, "2026-11-14T11:00:00Z", HOURS_MAX),

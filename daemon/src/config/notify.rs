@@ -107,7 +107,7 @@ impl Check<'_> {
         notify.email = table.email.and_then(|table| email::read(self, table, home));
         for (name, table) in table.slack {
             let private = &notify.private_hosts;
-            notify.slack.extend(slack::read(self, &name, table, home, private));
+            notify.slack.extend(slack::read(self, &name, &table, home, private));
         }
         for (name, table) in table.webhook {
             notify.webhooks.extend(webhook::read(self, &name, table, home));

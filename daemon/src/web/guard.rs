@@ -98,7 +98,8 @@ impl Names {
                 "Use the address it listens on, or list the name under `http.allowed_hosts`.",
             ));
         }
-        if !self.origin_allowed(headers) && !(own && comes_from_us(uri, headers)) {
+        let from_us = own && comes_from_us(uri, headers);
+        if !from_us && !self.origin_allowed(headers) {
             return Err(Refused::new(
                 Code::InvalidArgument,
                 "requests from this web page are not let in",

@@ -82,7 +82,7 @@ mod tests {
             rendering: "cd".repeat(32),
         };
         let text = ticket.write().unwrap();
-        assert_eq!(SlackTicket::read(&text), Some(ticket.clone()));
+        assert_eq!(SlackTicket::read(&text), Some(ticket));
         for bad in [
             "",
             "{}",

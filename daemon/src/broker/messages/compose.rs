@@ -52,7 +52,7 @@ impl Composer {
             Ok(to) => to,
             Err(why) => return Ok(Err(why)),
         };
-        let said = self.said(reader, delivery)?;
+        let said = said(reader, delivery)?;
         Ok(Ok(Message {
             id: delivery.id,
             event: delivery.event,
@@ -81,7 +81,7 @@ impl Composer {
         };
         let mut lines = Vec::new();
         for delivery in deliveries {
-            let said = self.said(reader, delivery)?;
+            let said = said(reader, delivery)?;
             let outcome = match said.body {
                 Body::Facts { outcome, .. } => outcome,
                 Body::Digest(_) | Body::SignIn { .. } | Body::Test { .. } => None,
@@ -147,32 +147,6 @@ impl Composer {
         }
     }
 
-    fn said(&self, reader: &Reader<'_>, delivery: &Delivery) -> Result<Said, Stop> {
-        let about = match delivery.approval {
-            Some(id) => reader.approval(id)?,
-            None => None,
-        };
-        match (delivery.event, about) {
-            (Event::LeaseIssued | Event::LeaseRevoked | Event::LeaseExpired, _) => {
-                self.about_lease(reader, delivery)
-            }
-            (Event::Alert, _) | (_, None) => about_entry(reader, delivery),
-            (event, Some(approval)) => Ok(about_approval(event, &approval)),
-        }
-    }
-
-    fn about_lease(&self, reader: &Reader<'_>, delivery: &Delivery) -> Result<Said, Stop> {
-        let line = reader.entry_line(delivery.seq)?.unwrap_or_default();
-        let entry: Value = serde_json::from_str(&line).unwrap_or_default();
-        let id = entry.get("lease").and_then(Value::as_str).and_then(|id| id.parse().ok());
-        let lease = id.map_or(Ok(None), |id: LeaseId| reader.lease(id))?;
-        let Some(lease) = lease else { return about_entry(reader, delivery) };
-        let (headline, facts) = telling::lease(delivery.event, &lease);
-        let approval = delivery.approval;
-        let body = Body::Facts { facts, answer: None, approval, outcome: None };
-        Ok(Said { headline, body, page: Some("/leases".to_owned()) })
-    }
-
     /// What the channel calls the messages that this one takes the place of.
     fn earlier(&self, reader: &Reader<'_>, delivery: &Delivery) -> Result<Vec<String>, Stop> {
         let (true, Some(approval)) =
@@ -189,6 +163,32 @@ impl Composer {
         });
         Ok(earlier.filter_map(|other| other.receipt).collect())
     }
+}
+
+fn said(reader: &Reader<'_>, delivery: &Delivery) -> Result<Said, Stop> {
+    let about = match delivery.approval {
+        Some(id) => reader.approval(id)?,
+        None => None,
+    };
+    match (delivery.event, about) {
+        (Event::LeaseIssued | Event::LeaseRevoked | Event::LeaseExpired, _) => {
+            about_lease(reader, delivery)
+        }
+        (Event::Alert, _) | (_, None) => about_entry(reader, delivery),
+        (event, Some(approval)) => Ok(about_approval(event, &approval)),
+    }
+}
+
+fn about_lease(reader: &Reader<'_>, delivery: &Delivery) -> Result<Said, Stop> {
+    let line = reader.entry_line(delivery.seq)?.unwrap_or_default();
+    let entry: Value = serde_json::from_str(&line).unwrap_or_default();
+    let id = entry.get("lease").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    let lease = id.map_or(Ok(None), |id: LeaseId| reader.lease(id))?;
+    let Some(lease) = lease else { return about_entry(reader, delivery) };
+    let (headline, facts) = telling::lease(delivery.event, &lease);
+    let approval = delivery.approval;
+    let body = Body::Facts { facts, answer: None, approval, outcome: None };
+    Ok(Said { headline, body, page: Some("/leases".to_owned()) })
 }
 
 /// The id of a digest: the same for the same messages, another one where more are in it.

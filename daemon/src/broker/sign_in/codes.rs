@@ -169,17 +169,13 @@ impl Broker {
             begin(tx, &vault, &user, &begun, &code.token_id)?;
             Ok(Some(user))
         });
-        match signed_in.await? {
-            Some(user) => {
-                self.inner.doors.let_in(user.id, self.now().wall);
-                Ok(SignedIn { user, cookie: session.cookie() })
-            }
-            None => {
-                self.inner.signing.failed(address, self.now().wall);
-                self.inner.count.refused("web", Code::Unauthenticated.as_str());
-                Err(wrong())
-            }
+        if let Some(user) = signed_in.await? {
+            self.inner.doors.let_in(user.id, self.now().wall);
+            return Ok(SignedIn { user, cookie: session.cookie() });
         }
+        self.inner.signing.failed(address, self.now().wall);
+        self.inner.count.refused("web", Code::Unauthenticated.as_str());
+        Err(wrong())
     }
 
     /// Makes a code for the user of this name and sends it.

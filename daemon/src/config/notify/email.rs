@@ -1,6 +1,6 @@
 //! `[notify.email]`
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -243,15 +243,12 @@ fn is_loopback(host: &str) -> bool {
 fn host_and_port(text: &str) -> Option<(String, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let port = port.parse().ok().filter(|port| *port != 0)?;
-    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().ok()?.to_string(),
-        None => {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b".-".contains(&b);
-            let fits = (1..=253).contains(&host.len()) && host.bytes().all(plain);
-            fits.then(|| host.to_owned())?
-        }
-    };
-    Some((host, port))
+    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        return Some((address.parse::<Ipv6Addr>().ok()?.to_string(), port));
+    }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b".-".contains(&b);
+    let fits = (1..=253).contains(&host.len()) && host.bytes().all(plain);
+    fits.then(|| (host.to_owned(), port))
 }
 
 #[cfg(test)]

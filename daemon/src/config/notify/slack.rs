@@ -83,7 +83,7 @@ struct Slip<'c, 'f> {
 pub(super) fn read(
     check: &mut Check<'_>,
     name: &Spanned<String>,
-    table: Table,
+    table: &Table,
     home: &Path,
     private: &[String],
 ) -> Option<Slack> {
@@ -101,8 +101,8 @@ pub(super) fn read(
         slip.check.time(field, &format!("{}.timeout", slip.field), &range)
     });
     let way = match &table.webhook_file {
-        Some(file) => slip.webhook(file, &table, home),
-        None => slip.bot(&table, home, private),
+        Some(file) => slip.webhook(file, table, home),
+        None => slip.bot(table, home, private),
     };
     Some(Slack { name: channel, way: way?, events: events?, timeout: timeout? })
 }
@@ -166,6 +166,7 @@ impl Slip<'_, '_> {
     }
 
     /// The place, or each person by themselves: one of the two has to be said.
+    #[expect(clippy::option_option, reason = "nothing, where what is said makes no sense")]
     fn place(&mut self, table: &Table) -> Option<Option<String>> {
         let direct = table.direct.as_ref().is_some_and(|direct| *direct.get_ref());
         match (&table.channel, direct) {

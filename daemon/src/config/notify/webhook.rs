@@ -84,6 +84,9 @@ struct Slip<'c, 'f> {
     at: usize,
 }
 
+/// What is wrong was said.
+struct Said;
+
 impl WebhookTemplate {
     /// What it carries where nothing is said: a program hears everything, people what concerns them.
     fn events(self) -> Events {
@@ -134,7 +137,7 @@ pub(super) fn read(
     Some(Webhook {
         name: channel,
         url: url?,
-        secrets_file: secrets_file?,
+        secrets_file: secrets_file.ok()?,
         template,
         events: events?,
         timeout: timeout?,
@@ -182,15 +185,15 @@ impl Slip<'_, '_> {
         file: Option<Spanned<PathBuf>>,
         template: WebhookTemplate,
         home: &Path,
-    ) -> Option<Option<PathBuf>> {
+    ) -> Result<Option<PathBuf>, Said> {
         match (file, template) {
-            (Some(file), WebhookTemplate::Standard) => Some(Some(home.join(file.into_inner()))),
+            (Some(file), WebhookTemplate::Standard) => Ok(Some(home.join(file.into_inner()))),
             (None, WebhookTemplate::Standard) => {
                 let message = format!("{}.secrets_file is missing", self.field);
                 let mend = "name a private file with a secret, whsec_ and the base64 of 24 to 64 \
                             random bytes: what is sent is signed with it";
                 self.check.problem(self.at, message, mend);
-                None
+                Err(Said)
             }
             (Some(file), _) => {
                 let template = template.as_str();
@@ -199,9 +202,9 @@ impl Slip<'_, '_> {
                     self.field
                 );
                 self.check.problem(file.span().start, message, "take it away");
-                None
+                Err(Said)
             }
-            (None, _) => Some(None),
+            (None, _) => Ok(None),
         }
     }
 

@@ -101,6 +101,7 @@ fn channel_names(values: &[String]) -> Taken<Vec<ChannelName>> {
 }
 
 /// Nothing: as they are; `*`: any.
+#[expect(clippy::option_option, reason = "as it is, none at all, or something")]
 fn events(values: &[String]) -> Taken<Option<Option<Events>>> {
     // Each event, each kind of them, and `*`.
     few("notify_events", values.len(), Event::ALL.len() + 3)?;
@@ -119,6 +120,7 @@ fn events(values: &[String]) -> Taken<Option<Option<Events>>> {
 }
 
 /// Nothing: as it is; `none`: taken away.
+#[expect(clippy::option_option, reason = "as it is, none at all, or something")]
 fn unless_none<T>(field: &str, value: &str, example: &str) -> Taken<Option<Option<T>>>
 where
     T: std::str::FromStr<Err: std::fmt::Display>,

@@ -105,7 +105,11 @@ impl Mail<'_> {
     }
 
     /// `2026-11-21 10:44:00 UTC`
-    #[expect(clippy::unused_self, reason = "templates call methods of what they show")]
+    #[expect(
+        clippy::unused_self,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "templates call methods of what they show, with references"
+    )]
     fn when(&self, time: &UnixTime) -> String {
         let text = time.rfc3339();
         let seconds = text.split('.').next().unwrap_or(&text);

@@ -84,7 +84,7 @@ pub(super) fn render(message: &Message, kind: Kind) -> Rendered {
             sheet.text(&format!("Good for {minutes} minutes. Nobody else has a use for it."));
         }
         Body::Test { by } => {
-            sheet.text(&format!("{by} tries this channel. There is nothing to do."))
+            sheet.text(&format!("{by} tries this channel. There is nothing to do."));
         }
     }
     sheet.footer(message, answer);

@@ -101,7 +101,7 @@ pub(super) fn body(message: &Message) -> Option<Value> {
             let answer = answer.as_deref().map(|answer| answer_of(answer, message.link.as_deref()));
             let facts = facts.iter().map(told).collect();
             let outcome = outcome.as_deref();
-            (message.event.as_str(), Data { facts, answer, outcome, ..base })
+            (message.event.as_str(), Data { facts, outcome, answer, ..base })
         }
         Body::Digest(lines) => {
             (message.event.as_str(), Data { messages: lines.iter().map(line).collect(), ..base })

@@ -21,7 +21,7 @@ impl From<UnixTime> for When {
         let rfc3339 = time.rfc3339();
         let year = rfc3339.get(..4).unwrap_or_default();
         let text = format!("{} {year}, {}", day(time), clock(time));
-        Self { text, rfc3339 }
+        Self { rfc3339, text }
     }
 }
 

@@ -198,7 +198,7 @@ fn asker(ask: &Ask) -> Vec<Line> {
 fn item(ask: &Ask, item: &Item) -> Vec<Line> {
     let mut what = item.resource.to_string();
     if item.version != 0 {
-        what.push_str(&format!(", version {}", item.version));
+        what.extend([", version ", &item.version.to_string()]);
     }
     if item.rule.follow_rotation {
         what.push_str(" and later ones");

@@ -151,7 +151,7 @@ fn part(below: u64, count: u64, top: u64) -> Part {
 
 /// The top and, where it is a whole number, the half.
 fn lines(top: u64) -> Vec<Line> {
-    let half = (top % 2 == 0).then_some(top / 2);
+    let half = top.is_multiple_of(2).then_some(top / 2);
     [Some(top), half]
         .into_iter()
         .flatten()

@@ -49,7 +49,6 @@ pub(super) struct SessionRow {
     pub(super) operation: &'static str,
     pub(super) approval: String,
     pub(super) left: String,
-    pub(super) until: When,
 }
 
 impl LeaseRow {
@@ -118,7 +117,6 @@ impl SessionRow {
             operation: session.operation.as_str(),
             approval: session.approval.to_string(),
             left: format!("{} left", span(session.until.left(now))),
-            until: session.until.wall.into(),
         }
     }
 }

@@ -100,10 +100,10 @@ fn voted(vote: &Vote, now: UnixTime) -> String {
         Ballot::Approve(narrowing) => {
             let mut text = format!("{user} approved {when}");
             if let Some(duration) = narrowing.duration {
-                text.push_str(&format!(", for {}", span(duration)));
+                text.extend([", for ", &span(duration)]);
             }
             if let Some(uses) = narrowing.uses {
-                text.push_str(&format!(", {}", count(uses.into(), "use", "uses")));
+                text.extend([", ", &count(uses.into(), "use", "uses")]);
             }
             text.push_str(match narrowing.kind {
                 GrantKind::Once => ", once",
@@ -113,9 +113,9 @@ fn voted(vote: &Vote, now: UnixTime) -> String {
             text
         }
     };
-    text.push_str(&format!(" (over {})", shown(&vote.via)));
+    text.extend([" (over ", &shown(&vote.via), ")"]);
     if !vote.reason.is_empty() {
-        text.push_str(&format!(": “{}”", shown(&vote.reason)));
+        text.extend([": “", &shown(&vote.reason), "”"]);
     }
     text
 }
