@@ -1,6 +1,5 @@
 //! Slack as the daemon sees it: its API, which can be told to fail, and its requests, signed.
 #![expect(clippy::unwrap_used, reason = "a stub that cannot be is a failed test")]
-#![expect(clippy::indexing_slicing, reason = "a JSON value without the member is null")]
 
 use std::io;
 use std::net::SocketAddr;
@@ -134,10 +133,13 @@ impl SlackStub {
 
     fn took(&self, path: &str, body: &Value) -> Value {
         let mut seen = self.seen.lock().unwrap();
-        let ts = body["ts"].as_str().map(str::to_owned).unwrap_or_else(|| {
-            seen.posted += 1;
-            format!("1795255200.{:06}", seen.posted)
-        });
+        let ts = body["ts"].as_str().map_or_else(
+            || {
+                seen.posted += 1;
+                format!("1795255200.{:06}", seen.posted)
+            },
+            str::to_owned,
+        );
         match path {
             "api/chat.postMessage" | "api/chat.update" => {
                 // A message to a member goes to the channel that the two have.

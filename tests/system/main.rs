@@ -42,6 +42,7 @@ mod redaction;
 mod respond;
 mod restart;
 mod roles;
+mod routing;
 mod secrets;
 mod secrets_upkeep;
 mod sessions;

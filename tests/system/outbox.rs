@@ -20,14 +20,15 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwZ2V0LWEta2V5";
 
 /// A daemon with these webhooks, by name, and something more for its configuration.
 async fn daemon(hooks: &[(&str, &Receiver)], more: &str) -> TestDaemon {
-    let mut settings = format!("[notify]\nprivate_hosts = [\"127.0.0.1\"]\n{more}\n");
-    for (name, hook) in hooks {
+    let hooks = hooks.iter().map(|(name, hook)| {
         let url = hook.url("/hook");
-        settings.push_str(&format!(
+        format!(
             "[notify.webhook.{name}]\nurl = \"{url}\"\nsecrets_file = \"hook.secrets\"\n\
              at_once = 4\n\n"
-        ));
-    }
+        )
+    });
+    let hooks: String = hooks.collect();
+    let settings = format!("[notify]\nprivate_hosts = [\"127.0.0.1\"]\n{more}\n{hooks}");
     TestDaemon::builder()
         .settings(&settings)
         .file("hook.secrets", SECRET)

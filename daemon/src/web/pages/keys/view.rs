@@ -9,6 +9,7 @@ use crate::broker::KeyView;
 #[derive(Debug)]
 pub(super) struct KeyRow {
     pub(super) name: String,
+    pub(super) project: String,
     pub(super) owner: String,
     pub(super) scopes: Vec<&'static str>,
     pub(super) level: &'static str,
@@ -24,13 +25,14 @@ pub(super) struct KeyRow {
     pub(super) calls: String,
     /// Of the month's calls, in per cent; none where they are not limited.
     pub(super) share: Option<u64>,
+    pub(super) created: When,
     pub(super) last_used: Option<When>,
     pub(super) expires: Option<When>,
 }
 
 impl From<&KeyView> for KeyRow {
     fn from(view: &KeyView) -> Self {
-        let KeyView { key, project_name: _, owner_name, expired, usage } = view;
+        let KeyView { key, project_name, owner_name, expired, usage } = view;
         let settings = &key.settings;
         let limit = usage.calls_left.map(|left| usage.calls.saturating_add(left));
         let calls = match limit {
@@ -41,6 +43,7 @@ impl From<&KeyView> for KeyRow {
         };
         Self {
             name: key.name.to_string(),
+            project: project_name.clone(),
             owner: owner_name.clone(),
             scopes: key.scopes.iter().map(Scope::as_str).collect(),
             level: settings.level.as_str(),
@@ -54,6 +57,7 @@ impl From<&KeyView> for KeyRow {
             rate: format!("{} of {} left this minute", usage.rate_left, settings.rate.per_minute()),
             calls,
             share: limit.map(|limit| usage.calls.saturating_mul(100) / limit.max(1)),
+            created: key.created_at.into(),
             last_used: key.last_used_at.map(When::from),
             expires: settings.expires_at.map(When::from),
         }

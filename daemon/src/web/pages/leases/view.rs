@@ -49,6 +49,7 @@ pub(super) struct SessionRow {
     pub(super) operation: &'static str,
     pub(super) approval: String,
     pub(super) left: String,
+    pub(super) until: When,
 }
 
 impl LeaseRow {
@@ -117,6 +118,7 @@ impl SessionRow {
             operation: session.operation.as_str(),
             approval: session.approval.to_string(),
             left: format!("{} left", span(session.until.left(now))),
+            until: session.until.wall.into(),
         }
     }
 }
