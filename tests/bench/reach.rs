@@ -1,6 +1,8 @@
 //! A burst of asks, and the messages that it brings about on three channels: alive, and dead.
 #![expect(clippy::unwrap_used, reason = "a channel that cannot be set up spoils the measurement")]
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -56,6 +58,7 @@ pub(crate) async fn measure(alive: bool) -> Reached {
         [("slack.token", slack::TOKEN), ("slack.signing", slack::SECRET), ("hook.secrets", secret)]
     {
         home.write(name, text);
+        fs::set_permissions(home.path().join(name), Permissions::from_mode(0o600)).unwrap();
     }
     let bench = Bench::start_on(home, 0, 0, &settings).await;
     let request = UpdateUserRequest {

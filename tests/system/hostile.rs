@@ -17,7 +17,7 @@ const HOSTILE: [(&str, &str, bool); 9] = [
     ("escape\u{1b}[31mred", "escape\\u{1b}[31mred", true),
     ("bell\u{7}", "bell\\u{7}", true),
     ("two\nlines\tand a tab", "two⏎lines\\tand a tab", false),
-    ("p\u{430}ypal", "p\u{430}ypal", true),
+    ("p\u{430}ypal", "p\\u{430}ypal", true),
 ];
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 #![expect(clippy::indexing_slicing, reason = "an answer without the member asked for is wrong")]
 
 mod agents_log;
+mod answers;
 mod approvals;
 mod audit;
 mod break_glass;

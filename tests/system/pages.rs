@@ -8,6 +8,7 @@ use vouchsafe_proto::v1::{
     CreateSignInCodeRequest, DisableUserRequest, IssueTokenRequest, Role, ShowStatusRequest,
 };
 use vouchsafe_tests::daemon::TestDaemon;
+use vouchsafe_tests::events::eventually;
 use vouchsafe_tests::pages::{Browser, Fields, fields, shown, with};
 use vouchsafe_tests::smtp::{SmtpServer, Tls};
 
@@ -268,15 +269,65 @@ async fn a_code_that_was_sent_signs_in_once() {
 async fn who_guesses_is_held_up() {
     let daemon = TestDaemon::start().await;
     let mut browser = Browser::new(&daemon);
+    let guess = fields(&[("name", "bob"), ("code", "22222222")]);
     for _ in 0..20 {
-        let guess = fields(&[("token", "vs_user_guess")]);
         assert_eq!(browser.post("/signin", &guess).await.status, 403);
     }
-    let right = fields(&[("token", daemon.token("bob"))]);
-    let held = browser.post("/signin", &right).await;
+    let held = browser.post("/signin", &guess).await;
     assert_eq!((held.status, held.cookie()), (429, None));
+    // What nobody guesses opens all the same: others may come from the same address.
+    let token = fields(&[("token", daemon.token("bob"))]);
+    assert_eq!(browser.clone().post("/signin", &token).await.status, 303);
+    let code = fields(&[("code", &dashboard(&daemon, "bob").await)]);
+    assert_eq!(browser.clone().post("/signin", &code).await.status, 303);
     daemon.advance(minutes(1)).await;
-    assert_eq!(browser.post("/signin", &right).await.status, 303);
+    assert_eq!(browser.post("/signin", &guess).await.status, 403);
+}
+
+#[tokio::test]
+async fn guesses_fill_no_log() {
+    let (daemon, _server) = mailing().await;
+    let mut browser = Browser::new(&daemon);
+    let before = log_size(&daemon).await;
+    for _ in 0..100 {
+        let guess = fields(&[("code", "no such code")]);
+        assert_eq!(browser.post("/signin", &guess).await.status, 403);
+    }
+    // Twenty a second of the daemon's clock, which stands, get an entry each; the others are counted.
+    daemon.sweep().await;
+    let grown = log_size(&daemon).await - before;
+    assert!(grown <= 25, "{grown} entries of 100 guesses");
+    daemon.advance(minutes(1)).await;
+    let before = log_size(&daemon).await;
+    ask_for_code(&mut browser, "nobody@example.com").await;
+    let refused = eventually("the refusal", || async {
+        daemon.sweep().await;
+        let log = daemon.admin().log_of("door.refused").await;
+        log.into_iter().find(|entry| entry["details"]["code"] == "USER_NOT_FOUND")
+    })
+    .await;
+    assert!(!refused.to_string().contains("nobody@example.com"), "{refused}");
+    assert!(log_size(&daemon).await <= before + 3);
+}
+
+#[tokio::test]
+async fn nobody_takes_the_place_of_somebody_else() {
+    let daemon = TestDaemon::start().await;
+    let mut bob = Browser::signed_in(&daemon, "bob").await;
+    let code = dashboard(&daemon, "cat").await;
+    let ways = [fields(&[("code", &code)]), fields(&[("token", daemon.token("cat"))])];
+    for way in &ways {
+        let kept = bob.post("/signin", way).await;
+        assert_eq!((kept.status, kept.cookie()), (409, None));
+        assert!(kept.html.contains("you are signed in as bob"), "{}", kept.html);
+    }
+    assert_eq!(daemon.admin().log_of("user.signed_in").await.len(), 1);
+    let own = fields(&[("code", &dashboard(&daemon, "bob").await)]);
+    assert_eq!(bob.post("/signin", &own).await.status, 303);
+    // Signed out first, it opens: nothing was used up.
+    let csrf = bob.get("/inbox").await.between("name=\"csrf\" value=\"", "\"").to_owned();
+    bob.post("/signout", &fields(&[("csrf", &csrf)])).await;
+    assert_eq!(bob.post("/signin", &ways[0]).await.status, 303);
 }
 
 #[tokio::test]

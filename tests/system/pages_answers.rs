@@ -5,12 +5,15 @@ use ring::digest::{SHA256, digest};
 use serde_json::json;
 use tokio_stream::StreamExt as _;
 use vouchsafe_core::approval::ApprovalDigest;
-use vouchsafe_proto::v1::{ApprovalStatus, DisableUserRequest, GrantKind, Role, ShowUserRequest};
+use vouchsafe_proto::v1::{
+    ApprovalStatus, DisableUserRequest, GrantKind, Role, ShowUserRequest, UpdateUserRequest,
+};
 use vouchsafe_tests::daemon::TestDaemon;
 use vouchsafe_tests::events::within;
 use vouchsafe_tests::mcp::uri;
 use vouchsafe_tests::pages::{Browser, Shown, with};
 use vouchsafe_tests::smtp::{SmtpServer, Tls};
+use vouchsafed::broker::Refused;
 use vouchsafed::clock::Clock as _;
 
 use crate::{minutes, prompt_daemon};
@@ -186,21 +189,53 @@ async fn an_open_inbox_is_told_that_something_changed_until_its_session_ends() {
     assert!(within("the end", told.next()).await.is_none());
 }
 
+/// Has e-mail reach somebody here.
+async fn reached_at(daemon: &TestDaemon, name: &str, address: &str) {
+    let request = UpdateUserRequest {
+        name: name.to_owned(),
+        email: address.to_owned(),
+        set_email: true,
+        ..UpdateUserRequest::default()
+    };
+    daemon.admin().users().update_user(request).await.unwrap();
+}
+
 /// A link as a mail holds it: its path.
 async fn link(daemon: &TestDaemon, name: &str, id: &str) -> String {
+    let address = format!("{name}@example.com");
+    reached_at(daemon, name, &address).await;
+    let made = link_to(daemon, name, &address, id).await;
+    made.unwrap().strip_prefix(&daemon.url("")).unwrap().to_owned()
+}
+
+/// The link of a mail that goes to this address.
+async fn link_to(
+    daemon: &TestDaemon,
+    name: &str,
+    address: &str,
+    id: &str,
+) -> Result<String, Refused> {
     let admin = daemon.admin();
     let request = ShowUserRequest { name: name.to_owned() };
     let user = admin.users().show_user(request).await.unwrap().into_inner();
     let approval = daemon.grpc(name).show(id).await.unwrap();
     let digest: ApprovalDigest = approval.digest.parse().unwrap();
     let until = daemon.clock.now().wall.plus(minutes(60 * 24));
-    let made = daemon.running().broker().one_time_link(
-        user.id.parse().unwrap(),
-        id.parse().unwrap(),
-        &digest,
-        until,
-    );
-    made.await.unwrap().strip_prefix(&daemon.url("")).unwrap().to_owned()
+    let (user, id) = (user.id.parse().unwrap(), id.parse().unwrap());
+    daemon.running().broker().one_time_link(user, address, id, &digest, until).await
+}
+
+#[tokio::test]
+async fn no_link_goes_to_an_address_that_is_no_longer_theirs() {
+    let daemon = prompt_daemon().await;
+    let id = asked(&daemon, "production/DB").await;
+    let refused = link_to(&daemon, "bob", "bob@example.com", &id).await.unwrap_err();
+    assert_eq!(refused.code.as_str(), "NO_ADDRESS");
+    reached_at(&daemon, "bob", "bob@example.com").await;
+    link_to(&daemon, "bob", "bob@example.com", &id).await.unwrap();
+    reached_at(&daemon, "bob", "bob@example.org").await;
+    let refused = link_to(&daemon, "bob", "bob@example.com", &id).await.unwrap_err();
+    assert_eq!(refused.code.as_str(), "NO_ADDRESS");
 }
 
 #[tokio::test]

@@ -212,17 +212,20 @@ async fn a_rule_limits_its_asks_to_the_channels_that_it_names() {
         .block_for(Duration::ZERO)
         .start()
         .await;
-    daemon.agent("claude").read("production/DB").await;
-    let is_of = |word: &'static str| move |seen: &Received| seen.body.contains(word);
-    ops.first("the ask", is_of("production/DB")).await;
-    feed.first("the ask", is_of("production/DB")).await;
+    let first = daemon.agent("claude").read("production/DB").await.approval();
+    let is_of = |id: &str| {
+        let id = id.to_owned();
+        move |seen: &Received| seen.body.contains(&id)
+    };
+    ops.first("the ask", is_of(&first)).await;
+    feed.first("the ask", is_of(&first)).await;
     let open = rules("").replace("production/*", "staging/*").replace("Production", "Open");
     let loaded = daemon.load_rules(&format!("{}{open}", rules("notify = [\"webhook:ops\"]"))).await;
     assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
-    daemon.agent("claude").read("staging/DB").await;
-    // Channels keep the order of what they are told: the ask before would have come first.
-    dev.first("the other ask", is_of("staging/DB")).await;
-    assert!(!dev.seen().iter().any(is_of("production/DB")), "{:?}", dev.seen());
+    let second = daemon.agent("claude").read("staging/DB").await.approval();
+    dev.first("the other ask", is_of(&second)).await;
+    // Messages are worked out in order: the ask before would be there by now.
+    assert!(!dev.seen().iter().any(is_of(&first)), "{:?}", dev.seen());
 
     let unknown = daemon.load_rules(&rules("notify = [\"slack:none\"]")).await;
     let told = &unknown.problems[0];

@@ -102,7 +102,8 @@ impl<'de> Deserialize<'de> for Reason {
 /// characters), private use, unassigned, line and paragraph separators, blank letters, variation
 /// selectors but for one of the first sixteen after a visible character, and combining marks with
 /// nothing to stand on or after the fourth in a row. Some scripts lose a joiner by this; their
-/// text stays readable.
+/// text stays readable. So is a Cyrillic letter, or a Greek one that looks Latin, in a word that
+/// has Latin letters too: it is there to be taken for another.
 pub fn escape_untrusted(text: &str) -> Escaped {
     let mut shown = String::with_capacity(text.len());
     let suspicious = escape_into(&mut shown, text);
@@ -112,12 +113,17 @@ pub fn escape_untrusted(text: &str) -> Escaped {
 /// [`escape_untrusted`] at the end of a text; whether there was something suspicious in it. A
 /// character becomes [`ESCAPED_BYTES_MAX`] bytes at most.
 pub(crate) fn escape_into(shown: &mut String, text: &str) -> bool {
-    let mut suspicious = mixes_alphabets(text);
+    let mut suspicious = false;
     // Marks since the last character that something can stand on; none may stand at the start.
     let mut marks = MARKS_MAX;
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
+    let mut chars = imitations(text).peekable();
+    while let Some((c, imitates)) = chars.next() {
         match class(c) {
+            _ if imitates => {
+                shown.extend(c.escape_unicode());
+                suspicious = true;
+                marks = MARKS_MAX;
+            }
             Class::Plain => {
                 shown.push(c);
                 marks = 0;
@@ -131,7 +137,7 @@ pub(crate) fn escape_into(shown: &mut String, text: &str) -> bool {
                 marks = MARKS_MAX;
             }
             Class::Break => {
-                if c == '\r' && chars.peek() == Some(&'\n') {
+                if c == '\r' && chars.peek().is_some_and(|(next, _)| *next == '\n') {
                     chars.next();
                 }
                 shown.push('⏎');
@@ -155,9 +161,9 @@ pub(crate) fn escape_into(shown: &mut String, text: &str) -> bool {
 /// as JSON reads what it was, and nothing in it hides or moves other text.
 pub fn escape_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
+    for (c, imitates) in imitations(json) {
         let mut one = [0; 4];
-        if escape_untrusted(c.encode_utf8(&mut one)).suspicious {
+        if imitates || escape_untrusted(c.encode_utf8(&mut one)).suspicious {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 // Writing to a string cannot fail.
                 write!(out, "\\u{unit:04x}").unwrap_or_default();
@@ -246,16 +252,33 @@ fn class(c: char) -> Class {
     }
 }
 
-/// Whether some word holds Latin letters beside Cyrillic ones, or beside Greek ones that look
-/// Latin.
+/// The characters of a text, and whether each imitates a Latin one: it is Cyrillic, or Greek and
+/// looks Latin, in a word that holds Latin letters.
 ///
 /// By Unicode block, which is cheap and honest about what it finds: it does not see a word written
 /// in one foreign alphabet throughout, nor look-alikes from elsewhere. `μs`, `kΩ` and `Δt` pass.
-fn mixes_alphabets(text: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || class(c) == Class::Mark;
-    text.split(|c: char| !is_part(c)).any(|word| {
-        word.chars().any(is_latin) && word.chars().any(|c| is_cyrillic(c) || is_latin_like_greek(c))
+fn imitations(text: &str) -> impl Iterator<Item = (char, bool)> {
+    let foreign = |c: char| is_cyrillic(c) || is_latin_like_greek(c);
+    let plain = text.is_ascii();
+    let (mut in_word, mut mixed) = (false, false);
+    text.char_indices().map(move |(at, c)| {
+        if plain {
+            return (c, false);
+        }
+        let part = is_part(c);
+        if part && !in_word {
+            let rest = text.get(at..).unwrap_or_default();
+            let word = rest.split(|c: char| !is_part(c)).next().unwrap_or_default();
+            mixed = word.chars().any(is_latin) && word.chars().any(foreign);
+        }
+        in_word = part;
+        (c, part && mixed && foreign(c))
     })
+}
+
+/// Whether a word goes on with it.
+fn is_part(c: char) -> bool {
+    c.is_alphanumeric() || class(c) == Class::Mark
 }
 
 const fn is_latin(c: char) -> bool {

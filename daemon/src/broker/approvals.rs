@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use tokio::sync::broadcast;
-use vouchsafe_core::approval::{Approval, Standing};
+use vouchsafe_core::approval::{Approval, Pending, Standing};
 use vouchsafe_core::caller::{Reach, User};
 use vouchsafe_core::id::{ApprovalId, ProjectId};
 use vouchsafe_core::policy::Directory;
@@ -17,6 +17,9 @@ use super::paging::newest_first;
 use super::setup::project_named;
 use super::{ApprovalFilter, ApprovalView, Broker, Code, Page, Paged, Refused, Stop, WatchEvent};
 use crate::store::{Before, Reader, RowFilter};
+
+/// Pending approvals that are looked at together.
+const WAITING_MAX: usize = 200;
 
 /// Approvals as they come and change.
 #[derive(Debug)]
@@ -87,6 +90,34 @@ impl Broker {
             })
             .await?;
         Ok(self.with_evidence(view).await)
+    }
+
+    /// What is pending, of a project or of all that this person reaches: first what they may
+    /// answer, then what ends first; 200 at most, and whether there is more.
+    pub async fn waiting_approvals(
+        &self,
+        user: &User,
+        project: Option<String>,
+    ) -> Result<(Vec<ApprovalView>, bool), Refused> {
+        let (user, now) = (user.clone(), self.now());
+        self.look("waiting_approvals", move |reader| {
+            let people = People::at(now);
+            let mut ranked = Vec::new();
+            for pending in pending_of(reader, &user, project.as_deref())? {
+                let directory = people.of(reader, pending.ask.project)?;
+                let standing = pending.standing(&user.name, &directory, &people.now);
+                let theirs = matches!(standing, Standing::MayVote);
+                ranked.push(((!theirs, pending.deadline().wall), pending));
+            }
+            ranked.sort_by_key(|(rank, _)| *rank);
+            let more = ranked.len() > WAITING_MAX;
+            let shown = ranked.into_iter().take(WAITING_MAX);
+            let views = shown
+                .map(|(_, pending)| view(reader, Approval::Pending(pending), &user, &people))
+                .collect::<Result<Vec<_>, Stop>>()?;
+            Ok((views, more))
+        })
+        .await
     }
 
     /// All that is pending, then each change.
@@ -196,12 +227,9 @@ impl ApprovalWatch {
         let (user, project) = (self.user.clone(), self.project.clone());
         let now = self.broker.now();
         let pending = self.broker.look("watch_approvals", move |reader| {
-            live_user(reader, &user)?;
-            let project = project_named(reader, &user, project.as_deref())?;
             let people = People::at(now);
-            let all = reader.pending_approvals()?.into_iter();
-            all.filter(|pending| user.reach.covers(pending.ask.project))
-                .filter(|pending| project.as_ref().is_none_or(|p| p.id == pending.ask.project))
+            pending_of(reader, &user, project.as_deref())?
+                .into_iter()
                 .map(|pending| view(reader, Approval::Pending(pending), &user, &people))
                 .collect::<Result<Vec<_>, Stop>>()
         });
@@ -213,6 +241,22 @@ impl ApprovalWatch {
     fn is_of_project(&self, view: &ApprovalView) -> bool {
         self.project.as_ref().is_none_or(|name| *name == view.approval.ask().project_name)
     }
+}
+
+/// What is pending, of a project or of all that this person reaches; oldest first.
+fn pending_of(
+    reader: &Reader<'_>,
+    user: &User,
+    project: Option<&str>,
+) -> Result<Vec<Pending>, Stop> {
+    live_user(reader, user)?;
+    let project = project_named(reader, user, project)?.map(|project| project.id);
+    let mut all = reader.pending_approvals()?;
+    all.retain(|pending| {
+        let of = pending.ask.project;
+        user.reach.covers(of) && project.is_none_or(|project| project == of)
+    });
+    Ok(all)
 }
 
 /// The approval of an id that may be shortened while it is unique.

@@ -158,6 +158,8 @@ codes! {
     ReviewOpen = "REVIEW_OPEN", Conflict;
     /// Somebody has reviewed it before.
     ReviewClosed = "REVIEW_CLOSED", Conflict;
+    /// Somebody else is signed in there.
+    OtherUser = "OTHER_USER", Conflict;
     /// It is stopped already.
     AlreadyStopped = "ALREADY_STOPPED", Conflict;
     /// The lease has ended.

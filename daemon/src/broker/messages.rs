@@ -90,9 +90,9 @@ impl Broker {
         // Time may have come for what was held.
         self.inner.delivering.wake();
         let given_up = self.give_up_late().await?;
-        self.forget_old().await?;
+        let forgotten = self.forget_old().await?;
         self.count_queued().await?;
-        Ok(given_up)
+        Ok(given_up || forgotten)
     }
 }
 

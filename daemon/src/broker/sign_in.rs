@@ -9,6 +9,7 @@ mod codes;
 mod links;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use tokio::sync::Semaphore;
 use vouchsafe_core::audit::{Action, Proof};
 use vouchsafe_core::caller::{Identity, Role, User, UserRecord};
-use vouchsafe_core::id::WebSessionId;
+use vouchsafe_core::id::{UserId, WebSessionId};
 use vouchsafe_core::time::UnixTime;
 use zeroize::Zeroizing;
 
@@ -37,9 +38,10 @@ const SESSIONS_MAX: u32 = 20;
 const SECRET_BYTES: usize = 32;
 /// How long codes and links are kept that are over, so that they can be told from unknown ones.
 const KEPT_AFTER: Duration = Duration::from_hours(24);
-/// Failed tries to sign in from one address in a minute, at most.
+/// Codes that one address asks for or gets wrong in a minute, at most. Nobody guesses a token, or
+/// what a command line got: a limit of those would only lock out whoever shares an address.
 const TRIES_MAX: u32 = 20;
-/// Addresses whose failed tries are counted at once; beyond that nobody signs in for a minute.
+/// Addresses that are counted in a minute; beyond that no other one signs in by a code in it.
 const ADDRESSES_MAX: usize = 10_000;
 /// Codes that are being sent at once.
 const SENDING_MAX: usize = 8;
@@ -47,12 +49,20 @@ const SENDING_MAX: usize = 8;
 /// What is remembered of sessions and of tries to begin one, besides what is stored.
 #[derive(Debug)]
 pub(super) struct Signing {
-    /// Failed tries, by address: how many, and in which minute.
-    tries: Mutex<HashMap<String, (i64, u32)>>,
+    /// Tries with codes.
+    tries: Mutex<Tries>,
     /// When sessions were last used that were used since that was last stored.
     seen: Mutex<HashMap<WebSessionId, UnixTime>>,
     /// Places for codes that are being sent.
     sending: Arc<Semaphore>,
+}
+
+/// Tries with codes in one minute.
+#[derive(Debug, Default)]
+struct Tries {
+    minute: i64,
+    /// How many, by address.
+    failed: HashMap<String, u32>,
 }
 
 /// Somebody who has just signed in.
@@ -74,13 +84,28 @@ impl Default for Signing {
     }
 }
 
+impl Tries {
+    /// Those of this minute; what was before is forgotten.
+    fn at(&mut self, now: UnixTime) -> &mut HashMap<String, u32> {
+        let minute = now.ms().div_euclid(60_000);
+        if self.minute != minute {
+            self.minute = minute;
+            self.failed.clear();
+        }
+        &mut self.failed
+    }
+}
+
 impl Signing {
     /// Refuses an address that has failed too often this minute.
     fn check(&self, address: &str, now: UnixTime) -> Result<(), Refused> {
-        let minute = now.ms().div_euclid(60_000);
-        let tries = lock(&self.tries);
-        let failed = tries.get(address).filter(|(at, _)| *at == minute).map_or(0, |(_, n)| *n);
-        if failed < TRIES_MAX && (tries.len() < ADDRESSES_MAX || tries.contains_key(address)) {
+        let mut tries = lock(&self.tries);
+        let tries = tries.at(now);
+        let passes = match tries.get(&network(address)) {
+            Some(failed) => *failed < TRIES_MAX,
+            None => tries.len() < ADDRESSES_MAX,
+        };
+        if passes {
             return Ok(());
         }
         let refused = Refused::new(
@@ -92,15 +117,11 @@ impl Signing {
     }
 
     fn failed(&self, address: &str, now: UnixTime) {
-        let minute = now.ms().div_euclid(60_000);
-        let mut tries = lock(&self.tries);
-        if tries.len() >= ADDRESSES_MAX {
-            tries.retain(|_, (at, _)| *at == minute);
-        }
-        if tries.len() < ADDRESSES_MAX || tries.contains_key(address) {
-            let (at, count) = tries.entry(address.to_owned()).or_insert((minute, 0));
-            *count = if *at == minute { count.saturating_add(1) } else { 1 };
-            *at = minute;
+        let (network, mut tries) = (network(address), lock(&self.tries));
+        let tries = tries.at(now);
+        if tries.len() < ADDRESSES_MAX || tries.contains_key(&network) {
+            let count = tries.entry(network).or_default();
+            *count = count.saturating_add(1);
         }
     }
 }
@@ -111,16 +132,20 @@ impl Broker {
         self.now().wall
     }
 
-    /// Signs a person in by their token. `address`: where they come from, against guessing.
-    pub async fn sign_in_by_token(&self, token: &str, address: &str) -> Result<SignedIn, Refused> {
-        let now = self.now().wall;
-        self.inner.signing.check(address, now)?;
-        let (user, record) = match self.token_user(Some(token)).await {
+    /// Signs a person in by their token. `present`: who is signed in already where they come from;
+    /// nobody else takes their place.
+    pub async fn sign_in_by_token(
+        &self,
+        token: &str,
+        present: Option<&User>,
+    ) -> Result<SignedIn, Refused> {
+        let found = self.token_user(Some(token)).await.and_then(|(user, record)| {
+            no_other(present, record.id)?;
+            Ok((user, record))
+        });
+        let (user, record) = match found {
             Ok(found) => found,
-            Err(refused) => {
-                self.inner.signing.failed(address, now);
-                return Err(self.turned_away("web", refused).await);
-            }
+            Err(refused) => return Err(self.turned_away("web", refused).await),
         };
         let Identity::Token { id: token_id, .. } = user.identity else {
             return Err(Refused::internal());
@@ -136,7 +161,7 @@ impl Broker {
             begin(tx, &vault, &who, &begun, &token_id)
         })
         .await?;
-        self.inner.doors.let_in(to_be.id, now);
+        self.inner.doors.let_in(to_be.id, self.now().wall);
         Ok(SignedIn { user: to_be, cookie: fresh.cookie() })
     }
 
@@ -325,6 +350,35 @@ fn form_text(user: &User, about: &str) -> String {
     format!("{}\n{by}\n{about}", user.id)
 }
 
+/// Refuses to put somebody in the place of somebody else who is signed in: a page that was opened
+/// for them would otherwise have them act, unawares, as another.
+fn no_other(present: Option<&User>, comes: UserId) -> Result<(), Refused> {
+    match present {
+        Some(present) if present.id != comes => Err(Refused::new(
+            Code::OtherUser,
+            format!("you are signed in as {}", present.name),
+            "Sign out first, then open it again.",
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What counts as one address: this very machine, and a whole network of IPv6, as one customer has
+/// one.
+fn network(address: &str) -> String {
+    let Ok(ip) = address.parse::<IpAddr>().map(|ip| ip.to_canonical()) else {
+        return address.to_owned();
+    };
+    match ip {
+        ip if ip.is_loopback() => "loopback".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
 /// What is told to whoever has no session, or had one.
 pub(super) fn over() -> Refused {
     Refused::new(Code::Unauthenticated, "nobody is signed in, or no more", "Sign in.")
@@ -332,4 +386,37 @@ pub(super) fn over() -> Refused {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn tries_are_counted_by_network() {
+        let (signing, now) = (Signing::default(), UnixTime::from_ms(60_000));
+        for host in 0..TRIES_MAX {
+            signing.failed(&format!("2001:db8:0:1::{host:x}"), now);
+            signing.failed(if host % 2 == 0 { "127.0.0.1" } else { "::1" }, now);
+        }
+        for held in ["2001:db8:0:1:ffff::1", "127.0.0.2", "::1", "::ffff:127.0.0.1"] {
+            assert!(signing.check(held, now).is_err(), "{held}");
+        }
+        for other in ["2001:db8:0:2::1", "192.0.2.1", "unknown"] {
+            assert!(signing.check(other, now).is_ok(), "{other}");
+        }
+    }
+
+    #[test]
+    fn many_addresses_hold_others_up_for_their_minute_alone() {
+        let (signing, now) = (Signing::default(), UnixTime::from_ms(60_000));
+        for count in 0..10_000_u32 {
+            signing.failed(&Ipv4Addr::from(count).to_string(), now);
+        }
+        assert!(signing.check("192.0.2.1", now).is_err());
+        assert!(signing.check("0.0.0.1", now).is_ok(), "it is counted already");
+        assert!(signing.check("192.0.2.1", now.plus(Duration::from_mins(1))).is_ok());
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vouchsafe_core::approval::{
     Approval, Approved, Ask, Ballot, Bar, Effect, ExpiryCause, How, Vote, VoteError,
 };
-use vouchsafe_core::audit::Action;
+use vouchsafe_core::audit::{Action, Via};
 use vouchsafe_core::caller::User;
 use vouchsafe_core::id::{LeaseId, SecretId};
 use vouchsafe_core::key::Scope;
@@ -219,7 +219,7 @@ fn cast(
     if !tx.save_approval(&next)? || !tx.insert_vote(id, &vote)? {
         return Err(Refused::internal().into());
     }
-    tx.answered_deliveries(id, user.id)?;
+    tx.answered_deliveries(id, user.id, user.identity.via() == Via::Slack)?;
     let entry = entries::by_user(Action::APPROVAL_VOTED, user);
     tx.append(&entries::voted(entry, next.ask(), &vote))?;
     let leases = follow_up(tx, user, &next, &ids.leases)?;

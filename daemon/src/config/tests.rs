@@ -91,7 +91,7 @@ fn what_is_wrong_is_said_with_its_line_and_what_to_do() {
         (
             "[htpt]\n",
             ":1: unknown field `htpt`, expected one of `http`, `grpc`, `mcp`, `policy`, \
-             `root_key`, `log`, `store`, `secrets`; take it away, or correct its spelling",
+             `root_key`, `log`, `store`, `secrets`, `notify`; take it away, or correct its spelling",
         ),
         (
             "[http]\nlisten = \"localhost\"\n",

@@ -17,6 +17,8 @@ const HOUR_MS: i64 = 3_600_000;
 const ACCESSES_MAX: u64 = 1_000_000;
 /// The most resources there are.
 const RESOURCES_MAX: usize = 20;
+/// The most resources that are counted; agents choose what they ask for.
+const COUNTED_MAX: usize = 10_000;
 
 /// How often something was read.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -36,7 +38,7 @@ pub struct Accesses {
     pub hours: Vec<Reads>,
     /// Each resource, most frequent first, 20 at most.
     pub resources: Vec<(String, Reads)>,
-    /// There were more than are counted, which are the newest million.
+    /// There were more than are counted, which are the newest million, and 10,000 resources.
     pub cut: bool,
 }
 
@@ -83,6 +85,7 @@ impl Reader<'_> {
         let mut seen = 0_u64;
         let mut by_hour = vec![Reads::default(); usize::try_from(hours).unwrap_or(0)];
         let mut by_resource = HashMap::<String, Reads>::new();
+        let mut left_out = false;
         self.each(&query.sql, params_from_iter(query.values), |row| {
             seen += 1;
             let about = resources(row.get_ref(2)?.as_bytes()?);
@@ -95,13 +98,18 @@ impl Reader<'_> {
                 reads.add(released);
             }
             for uri in about.into_iter().filter(meant) {
-                by_resource.entry(uri).or_default().add(released);
+                if by_resource.len() < COUNTED_MAX || by_resource.contains_key(&uri) {
+                    by_resource.entry(uri).or_default().add(released);
+                } else {
+                    left_out = true;
+                }
             }
             Ok(true)
         })?;
         let mut resources: Vec<_> = by_resource.into_iter().collect();
         resources.sort_unstable_by(|a, b| b.1.all().cmp(&a.1.all()).then_with(|| a.0.cmp(&b.0)));
         resources.truncate(RESOURCES_MAX);
-        Ok(Accesses { from, hours: by_hour, resources, cut: seen == ACCESSES_MAX })
+        let cut = left_out || seen == ACCESSES_MAX;
+        Ok(Accesses { from, hours: by_hour, resources, cut })
     }
 }

@@ -441,18 +441,21 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
-    /// Notes that a person has answered what they were told of an approval.
+    /// Notes that a person has answered what they were told of an approval, and in Slack what its
+    /// places were.
     pub fn answered_deliveries(
         &mut self,
         approval: ApprovalId,
         user: UserId,
+        in_slack: bool,
     ) -> Result<(), StoreError> {
         self.execute(
             "-- answered_deliveries
              UPDATE deliveries SET status = 'answered'
-             WHERE approval_id = $1 AND user_id = $2 AND status = 'sent'
+             WHERE approval_id = $1 AND status = 'sent'
+               AND (user_id = $2 OR ($3 AND user_id IS NULL AND channel LIKE 'slack:%'))
                AND event IN ('approval.requested', 'approval.reminder', 'approval.escalated')",
-            params![approval.to_string(), user.to_string()],
+            params![approval.to_string(), user.to_string(), in_slack],
         )?;
         Ok(())
     }

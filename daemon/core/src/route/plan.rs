@@ -29,10 +29,13 @@ pub struct Occasion<'a> {
     /// Whom it concerns: who may answer; who was asked, and the owner of the key, where it is an
     /// answer; who operates, where it is an alert.
     pub people: &'a [Person],
+    /// The owner of the key that asked, where this says how it ended: they are told of that
+    /// whatever channels the rules name.
+    pub owner: Option<UserId>,
     /// Who has just decided it, and knows: only messages that they were sent before are changed.
     pub decider: Option<UserId>,
-    /// The places that were told of the same approval before, where this says how it ended.
-    pub told: &'a [ChannelName],
+    /// Who was told of the same approval before, and over which channel; nobody by name: its place.
+    pub told: &'a [(ChannelName, Option<UserId>)],
     /// A channel that is not to carry it: it is what failed.
     pub except: Option<&'a ChannelName>,
 }
@@ -69,18 +72,22 @@ pub enum Hold {
 /// the digest's time counts.
 pub fn plan(channels: &[Channel], occasion: &Occasion<'_>, now: UnixTime) -> Vec<Planned> {
     let mut planned = Vec::new();
-    for channel in channels.iter().filter(|channel| carries(channel, occasion)) {
+    for channel in channels.iter().filter(|channel| subscribes(channel, occasion)) {
         let name = &channel.name;
         match channel.audience {
+            Audience::Place if !is_named(channel, occasion) => {}
             Audience::Place => {
-                let news = channel.feed || !occasion.event.ends() || occasion.told.contains(name);
-                if news {
+                let told = occasion.told.contains(&(name.clone(), None));
+                if channel.feed || !occasion.event.ends() || told {
                     planned.push(Planned { channel: name.clone(), person: None, hold: Hold::No });
                 }
             }
             Audience::Email | Audience::SlackUser => {
                 let people = occasion.people.iter().filter(|person| {
-                    (channel.updates || occasion.decider != Some(person.id))
+                    let own = occasion.event.ends() && occasion.owner == Some(person.id);
+                    (own || is_named(channel, occasion))
+                        && (occasion.decider != Some(person.id)
+                            || changes(channel, occasion, person))
                         && channel.audience.address(person).is_some()
                         && wants(person, name, occasion.event)
                 });
@@ -88,7 +95,7 @@ pub fn plan(channels: &[Channel], occasion: &Occasion<'_>, now: UnixTime) -> Vec
                     channel: name.clone(),
                     person: Some(person.id),
                     // A message that is changed wakes nobody.
-                    hold: if channel.updates && occasion.event.ends() {
+                    hold: if changes(channel, occasion, person) {
                         Hold::No
                     } else {
                         hold(person, occasion.event, now)
@@ -100,14 +107,27 @@ pub fn plan(channels: &[Channel], occasion: &Occasion<'_>, now: UnixTime) -> Vec
     planned
 }
 
-fn carries(channel: &Channel, occasion: &Occasion<'_>) -> bool {
-    let named = match occasion.named {
+/// Whether the channel is for such events, and is not what has failed.
+fn subscribes(channel: &Channel, occasion: &Occasion<'_>) -> bool {
+    channel.events.contains(occasion.event) && occasion.except != Some(&channel.name)
+}
+
+/// Whether the rules concerned let it carry this.
+fn is_named(channel: &Channel, occasion: &Occasion<'_>) -> bool {
+    match occasion.named {
         Some(named) if occasion.event.is_of_approval() && !channel.feed => {
             named.contains(&channel.name)
         }
         Some(_) | None => true,
-    };
-    named && channel.events.contains(occasion.event) && occasion.except != Some(&channel.name)
+    }
+}
+
+/// Whether this ends what the person was told of over this channel, in a message that it can
+/// change.
+fn changes(channel: &Channel, occasion: &Occasion<'_>, person: &Person) -> bool {
+    channel.updates
+        && occasion.event.ends()
+        && occasion.told.iter().any(|(told, to)| *told == channel.name && *to == Some(person.id))
 }
 
 fn wants(person: &Person, channel: &ChannelName, event: Event) -> bool {

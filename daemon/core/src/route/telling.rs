@@ -341,7 +341,8 @@ fn reason(ask: &Ask, facts: &mut Vec<Fact>) {
             let text = limit_chars(&shown.text, REASON_CHARS_MAX);
             facts.push(Fact { cut, ..Fact::untrusted("Reason", text) });
             if shown.suspicious {
-                let text = "the reason held hidden or steering characters, written out as \\u{...}";
+                let text = "the reason held characters that hide, steer or imitate others, written \
+                            out as \\u{...}";
                 facts.push(Fact::new("Caution", text));
             }
         }

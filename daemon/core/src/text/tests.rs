@@ -63,10 +63,18 @@ fn what_hides_or_reorders_is_written_out() {
 }
 
 #[test]
-fn a_word_in_two_alphabets_is_suspicious() {
-    for text in ["pаypal", "gооgle", "Αdmin", "read vοuchsafe now", "e\u{301}а"] {
-        check(text, text, true);
+fn what_imitates_a_latin_letter_is_written_out() {
+    for (text, expect) in [
+        ("pаypal", "p\\u{430}ypal"),
+        ("gооgle", "g\\u{43e}\\u{43e}gle"),
+        ("Αdmin", "\\u{391}dmin"),
+        ("read vοuchsafe now", "read v\\u{3bf}uchsafe now"),
+        ("e\u{301}а", "e\u{301}\\u{430}"),
+    ] {
+        check(text, expect, true);
     }
+    assert_eq!(escape_json("{\"to\":\"pаypal\"}"), "{\"to\":\"p\\u0430ypal\"}");
+    assert_eq!(escape_json("{\"to\":\"база\"}"), "{\"to\":\"база\"}");
 }
 
 #[test]

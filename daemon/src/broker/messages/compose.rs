@@ -3,13 +3,14 @@
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
 use vouchsafe_core::approval::Approval;
-use vouchsafe_core::caller::UserRecord;
-use vouchsafe_core::id::{ID_BYTES, LeaseId, MessageId};
+use vouchsafe_core::caller::{Role, UserRecord};
+use vouchsafe_core::id::{ID_BYTES, LeaseId, MessageId, UserId};
 use vouchsafe_core::route::{
     Answerable, Audience, Body, Channel, DeliveryStatus, Event, Line, Message, Recipient, telling,
 };
 
 use super::super::{Broker, Stop};
+use super::routing;
 use crate::store::{Delivery, Reader};
 
 /// Messages of one approval that are looked at for what a new one replaces.
@@ -133,6 +134,9 @@ impl Composer {
         let Some(user) = reader.user(id)?.filter(|user| user.enabled) else {
             return Ok(Err("the user is disabled".to_owned()));
         };
+        if !may_know(reader, &user, delivery)? {
+            return Ok(Err("the user may not see that project any more".to_owned()));
+        }
         Ok(self.addressed(&user).map(Some))
     }
 
@@ -189,6 +193,28 @@ fn about_lease(reader: &Reader<'_>, delivery: &Delivery) -> Result<Said, Stop> {
     let approval = delivery.approval;
     let body = Body::Facts { facts, answer: None, approval, outcome: None };
     Ok(Said { headline, body, page: Some("/leases".to_owned()) })
+}
+
+/// Whether a person may still know of what a message is about: they have a role in its project that
+/// sees approvals, or answer for the key that asked.
+fn may_know(reader: &Reader<'_>, user: &UserRecord, delivery: &Delivery) -> Result<bool, Stop> {
+    let Some(name) = &delivery.project else { return Ok(true) };
+    let Some(project) = reader.project_named(name)? else { return Ok(false) };
+    let roles = user.roles_in(project.id);
+    if roles.allow_any(&[Role::Approver, Role::Operator, Role::Auditor]) {
+        return Ok(true);
+    }
+    let asker = match delivery.approval {
+        Some(id) => reader.approval(id)?.and_then(|approval| approval.ask().asker.owner),
+        None => owner_of_lease(reader, delivery)?,
+    };
+    Ok(asker == Some(user.id))
+}
+
+/// Who answers for the key of the lease that a message is about.
+fn owner_of_lease(reader: &Reader<'_>, delivery: &Delivery) -> Result<Option<UserId>, Stop> {
+    let line = reader.entry_line(delivery.seq)?.unwrap_or_default();
+    routing::owner_of_lease(reader, &line)
 }
 
 /// The id of a digest: the same for the same messages, another one where more are in it.

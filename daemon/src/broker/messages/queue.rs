@@ -1,15 +1,16 @@
 //! The queue of one channel: what is due, and how each try went.
 
 use std::collections::BTreeSet;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use vouchsafe_core::audit::{Action, Entry, Outcome};
 use vouchsafe_core::id::{MessageId, UserId};
 use vouchsafe_core::route::{
-    Again, Body, Channel, ChannelName, DeliveryStatus, Message, Receipt, Undelivered,
+    Again, Audience, Body, Channel, ChannelName, DeliveryStatus, Message, Receipt, Undelivered,
 };
 use vouchsafe_core::text::echo;
-use vouchsafe_core::time::Now;
+use vouchsafe_core::time::{Now, UnixTime};
 
 use super::super::{Broker, Refused, Stop, entries, random};
 use super::Pause;
@@ -18,8 +19,10 @@ use crate::store::{Delivery, Held, Tx};
 
 /// Messages that one look takes at most.
 const LOOK_MAX: u32 = 64;
-/// Messages that one digest holds at most; what is more comes in the next.
+/// Messages that one digest by e-mail holds at most; what is more comes in the next.
 const DIGEST_MAX: u32 = 200;
+/// The same in Slack, where a message has so many blocks and no more.
+const DIGEST_SLACK_MAX: u32 = 15;
 /// How long a message waits after its first failed try; each next wait is twice as long.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 /// How long it waits at most.
@@ -38,6 +41,8 @@ const ALARM_EVERY: Duration = Duration::from_hours(1);
 const KEPT_FOR: Duration = Duration::from_hours(90 * 24);
 /// How often old ones are looked for.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
+/// Messages that are forgotten in one transaction.
+const FORGOTTEN_MAX: u32 = 1_000;
 /// How much of a channel's words is kept, in characters.
 const PROBLEM_CHARS_MAX: usize = 300;
 
@@ -57,17 +62,6 @@ pub struct Attempt {
     pub deliveries: Vec<Delivery>,
     /// What the channel said.
     pub result: Result<Receipt, Undelivered>,
-}
-
-impl Attempt {
-    /// As it is counted.
-    fn outcome(&self) -> &'static str {
-        match &self.result {
-            Ok(_) => "sent",
-            Err(Undelivered { again: Again::Never, .. }) => "failed",
-            Err(_) => "retried",
-        }
-    }
 }
 
 impl Broker {
@@ -90,6 +84,10 @@ impl Broker {
         }
         let composer = Composer { base: self.base_url(), channel: channel.clone() };
         let (name, busy) = (channel.name.clone(), busy.clone());
+        let digest_max = match channel.audience {
+            Audience::Email | Audience::Place => DIGEST_MAX,
+            Audience::SlackUser => DIGEST_SLACK_MAX,
+        };
         let parcels = self
             .look("parcels", move |reader| {
                 let limit = u32::try_from(busy.len()).unwrap_or(u32::MAX).saturating_add(LOOK_MAX);
@@ -108,7 +106,7 @@ impl Broker {
                     };
                     if told.insert(user) {
                         let deliveries =
-                            reader.digest_deliveries(&name, user, now.wall, DIGEST_MAX)?;
+                            reader.digest_deliveries(&name, user, now.wall, digest_max)?;
                         if deliveries.iter().any(|delivery| busy.contains(&delivery.id)) {
                             continue;
                         }
@@ -133,11 +131,13 @@ impl Broker {
         if !self.inner.settings.one_time_links || channel.name != ChannelName::email() {
             return parcel;
         }
-        if let (Some(user), Ok(Message { body: Body::Facts { answer: Some(answer), .. }, .. })) =
-            (user, &mut parcel.message)
+        if let (
+            Some(user),
+            Ok(Message { to: Some(to), body: Body::Facts { answer: Some(answer), .. }, .. }),
+        ) = (user, &mut parcel.message)
         {
-            let made =
-                self.one_time_link(user, answer.approval, &answer.digest, answer.until).await;
+            let (approval, until) = (answer.approval, answer.until);
+            let made = self.one_time_link(user, &to.address, approval, &answer.digest, until).await;
             match made {
                 Ok(link) => answer.one_time = Some(link),
                 // The page takes the answer all the same.
@@ -161,7 +161,11 @@ impl Broker {
             Err(Undelivered { why, again: Again::Channel(after) }) => Some((why.clone(), *after)),
             Ok(_) | Err(_) => None,
         });
-        let taken = attempts.iter().any(|attempt| attempt.result.is_ok());
+        // Whatever it says to one message, it answers.
+        let answers = attempts.iter().any(|attempt| match &attempt.result {
+            Ok(_) => true,
+            Err(failed) => !matches!(failed.again, Again::Channel(_)),
+        });
         let pause = match &failing {
             Some((why, after)) => {
                 let jitter = jitters.first().copied().unwrap_or_default();
@@ -170,24 +174,25 @@ impl Broker {
             None => None,
         };
         let alarm = self.alarm_due(channel, pause.as_ref(), &attempts);
-        let outcomes: Vec<_> = attempts.iter().map(Attempt::outcome).collect();
         let (name, alarmed) = (channel.clone(), alarm.clone());
         let subject = entries::by_system(Action::MESSAGE_FAILED);
         // Also on a full disk: what was sent and not noted would be sent again.
         let saved = self.run_essential("attempted", subject, move |tx| {
+            let mut outcomes = Vec::new();
             for (attempt, jitter) in attempts.iter().zip(&jitters) {
-                save(tx, attempt, *jitter)?;
+                for delivery in &attempt.deliveries {
+                    outcomes.push(save(tx, delivery, &attempt.result, *jitter)?);
+                }
             }
             if let Some(problem) = &alarmed {
                 tx.append(&failing_entry(&name, problem))?;
             }
-            Ok(())
+            Ok(outcomes)
         });
-        saved.await?;
-        for outcome in outcomes {
+        for outcome in saved.await? {
             self.inner.count.delivered(channel.as_str(), outcome);
         }
-        self.set_pause(channel, pause, taken, alarm.is_some());
+        self.set_pause(channel, pause, answers, alarm.is_some());
         Ok(())
     }
 
@@ -209,7 +214,7 @@ impl Broker {
         }
         let subject = entries::by_system(Action::MESSAGE_FAILED);
         let pauses = self.inner.delivering.pauses().clone();
-        self.run("give_up", subject, move |tx| {
+        let given_up = self.run("give_up", subject, move |tx| {
             let mut late = tx.late_deliveries(tx.now().wall, LOOK_MAX)?;
             for waiting in tx.waiting_deliveries()? {
                 if !known.contains(&waiting.channel) {
@@ -218,8 +223,10 @@ impl Broker {
                 }
             }
             let full = late.len() >= usize::try_from(LOOK_MAX).unwrap_or(usize::MAX);
+            let channels: Vec<_> = late.iter().map(|delivery| delivery.channel.clone()).collect();
             for delivery in late {
-                let why = match (pauses.get(&delivery.channel), &delivery.problem) {
+                let pause = pauses.get(&delivery.channel).filter(|pause| pause.strikes > 0);
+                let why = match (pause, &delivery.problem) {
                     _ if !known.contains(&delivery.channel) => {
                         format!("there is no channel {} any more", delivery.channel)
                     }
@@ -230,37 +237,44 @@ impl Broker {
                 let attempts = delivery.attempts;
                 give_up(tx, &delivery, attempts, &why)?;
             }
-            Ok(full)
-        })
-        .await
+            Ok((full, channels))
+        });
+        let (full, channels) = given_up.await?;
+        for channel in channels {
+            self.inner.count.delivered(channel.as_str(), "failed");
+        }
+        Ok(full)
     }
 
-    /// Forgets messages that were settled long ago.
-    pub(super) async fn forget_old(&self) -> Result<(), Refused> {
+    fn forgotten_at(&self) -> MutexGuard<'_, Option<UnixTime>> {
+        self.inner.delivering.forgotten_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets messages that were settled long ago, some of them; whether there may be more.
+    pub(super) async fn forget_old(&self) -> Result<bool, Refused> {
         let now = self.now().wall;
         {
-            let mut forgotten_at = self
-                .inner
-                .delivering
-                .forgotten_at
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut forgotten_at = self.forgotten_at();
             if forgotten_at.is_some_and(|at| now.since(at) < FORGET_EVERY) {
-                return Ok(());
+                return Ok(false);
             }
             *forgotten_at = Some(now);
         }
         let before = now.minus(KEPT_FOR);
         let old = self.look("old", move |reader| Ok(reader.has_deliveries_before(before)?)).await?;
         if !old {
-            return Ok(());
+            return Ok(false);
         }
         let subject = entries::by_system(Action::MESSAGE_FAILED);
-        self.run("forget", subject, move |tx| {
-            tx.forget_deliveries(before, 1_000)?;
-            Ok(())
-        })
-        .await
+        let forgotten = self
+            .run("forget", subject, move |tx| Ok(tx.forget_deliveries(before, FORGOTTEN_MAX)?))
+            .await;
+        let most = usize::try_from(FORGOTTEN_MAX).unwrap_or(usize::MAX);
+        if forgotten.as_ref().map_or(true, |count| *count >= most) {
+            // There is more, or it has to be tried again.
+            *self.forgotten_at() = None;
+        }
+        Ok(forgotten? >= most)
     }
 
     pub(super) fn pause_of(&self, channel: &ChannelName) -> Option<Pause> {
@@ -276,7 +290,10 @@ impl Broker {
     ) -> Pause {
         let now = self.now().wall;
         let before = self.inner.delivering.pauses().get(channel).cloned();
-        let strikes = before.as_ref().map_or(0, |pause| pause.strikes).saturating_add(1);
+        // Several that were under way together are one failure.
+        let paused = before.as_ref().filter(|pause| pause.strikes > 0 && pause.until > now);
+        let again = u32::from(paused.is_none());
+        let strikes = before.as_ref().map_or(0, |pause| pause.strikes).saturating_add(again);
         let wait = match after {
             Some(after) => after.min(RETRY_AFTER_MAX),
             None => backoff(PAUSE_FIRST, PAUSE_MAX, strikes, jitter),
@@ -284,7 +301,7 @@ impl Broker {
         let since = before.as_ref().filter(|pause| pause.strikes > 0).map_or(now, |p| p.since);
         Pause {
             why: echo(why, PROBLEM_CHARS_MAX),
-            until: now.plus(wait),
+            until: paused.map_or(now, |pause| pause.until).max(now.plus(wait)),
             since,
             strikes,
             alarmed_at: before.and_then(|pause| pause.alarmed_at),
@@ -306,19 +323,21 @@ impl Broker {
         }
         let long = pause.filter(|pause| now.since(pause.since) >= ALARM_AFTER);
         // A place that refuses one message refuses the next; of people, one may be gone.
-        let given_up = attempts.iter().find_map(|attempt| match &attempt.result {
-            Err(failed)
-                if failed.again == Again::Never
-                    && attempt.deliveries.iter().all(|delivery| delivery.user.is_none()) =>
-            {
-                Some(failed.why.clone())
+        let refused = attempts.iter().find_map(|attempt| match &attempt.result {
+            Err(failed) => {
+                let never = failed.again == Again::Never;
+                let is_due = |delivery: &Delivery| {
+                    delivery.user.is_none()
+                        && (never || now.since(delivery.queued_at) >= ALARM_AFTER)
+                };
+                attempt.deliveries.iter().all(is_due).then(|| failed.why.clone())
             }
-            Ok(_) | Err(_) => None,
+            Ok(_) => None,
         });
-        long.map(|pause| pause.why.clone()).or(given_up)
+        long.map(|pause| pause.why.clone()).or(refused)
     }
 
-    fn set_pause(&self, channel: &ChannelName, pause: Option<Pause>, taken: bool, alarmed: bool) {
+    fn set_pause(&self, channel: &ChannelName, pause: Option<Pause>, answers: bool, alarmed: bool) {
         let now = self.now().wall;
         let mut pauses = self.inner.delivering.pauses();
         if let Some(pause) = pause {
@@ -326,7 +345,11 @@ impl Broker {
                 tracing::warn!(%channel, why = pause.why, "a channel does not take messages");
             }
             pauses.insert(channel.clone(), pause);
-        } else if taken && let Some(known) = pauses.get_mut(channel) {
+        } else if answers
+            && let Some(known) = pauses.get_mut(channel)
+            // What was under way when it asked to be left alone says nothing of that.
+            && known.until <= now
+        {
             if known.strikes > 0 {
                 tracing::info!(%channel, "the channel takes messages again");
             }
@@ -350,47 +373,54 @@ fn backoff(first: Duration, most: Duration, tries: u32, jitter: u32) -> Duration
     half + half.mul_f64(f64::from(jitter) / f64::from(u32::MAX))
 }
 
-fn save(tx: &mut Tx<'_>, attempt: &Attempt, jitter: u32) -> Result<(), Stop> {
+/// Saves how one try of one message went, and says that as it is counted.
+fn save(
+    tx: &mut Tx<'_>,
+    delivery: &Delivery,
+    result: &Result<Receipt, Undelivered>,
+    jitter: u32,
+) -> Result<&'static str, Stop> {
     let now: Now = tx.now().clone();
-    for delivery in &attempt.deliveries {
-        let attempts = delivery.attempts.saturating_add(1);
-        match &attempt.result {
-            Ok(receipt) => {
-                tx.save_delivery(&Delivery {
-                    status: DeliveryStatus::Sent,
-                    due_at: None,
-                    attempts,
-                    settled_at: Some(now.wall),
-                    problem: None,
-                    receipt: receipt.handle.clone(),
-                    ..delivery.clone()
-                })?;
-            }
-            Err(Undelivered { why, again }) => {
-                let wait = match again {
-                    Again::Never => None,
-                    // After the channel's pause another goes first: should it be this message
-                    // that the channel cannot take, it holds up no other.
-                    Again::Channel(_) => Some(backoff(PAUSE_FIRST, PAUSE_MAX, attempts, jitter)),
-                    Again::Message(Some(after)) => Some((*after).min(RETRY_AFTER_MAX)),
-                    Again::Message(None) => Some(backoff(RETRY_FIRST, RETRY_MAX, attempts, jitter)),
-                };
-                let due_at = wait.map(|wait| now.wall.plus(wait));
-                match due_at.filter(|due| *due < delivery.give_up_at) {
-                    Some(due) => {
-                        tx.save_delivery(&Delivery {
-                            due_at: Some(due),
-                            attempts,
-                            problem: Some(echo(why, PROBLEM_CHARS_MAX)),
-                            ..delivery.clone()
-                        })?;
-                    }
-                    None => give_up(tx, delivery, attempts, why)?,
-                }
-            }
+    let attempts = delivery.attempts.saturating_add(1);
+    let failed = match result {
+        Ok(receipt) => {
+            tx.save_delivery(&Delivery {
+                status: DeliveryStatus::Sent,
+                due_at: None,
+                attempts,
+                settled_at: Some(now.wall),
+                problem: None,
+                // A digest is not to be changed for the sake of one of its messages.
+                receipt: receipt.handle.clone().filter(|_| delivery.held != Held::Digest),
+                ..delivery.clone()
+            })?;
+            return Ok("sent");
         }
-    }
-    Ok(())
+        Err(failed) => failed,
+    };
+    let wait = match failed.again {
+        Again::Never => None,
+        // After the channel's pause another goes first: should it be this message that the channel
+        // cannot take, it holds up no other.
+        Again::Channel(after) => {
+            let wait = backoff(PAUSE_FIRST, PAUSE_MAX, attempts, jitter);
+            Some(after.unwrap_or_default().min(RETRY_AFTER_MAX).max(wait))
+        }
+        Again::Message(Some(after)) => Some(after.min(RETRY_AFTER_MAX)),
+        Again::Message(None) => Some(backoff(RETRY_FIRST, RETRY_MAX, attempts, jitter)),
+    };
+    let due_at = wait.map(|wait| now.wall.plus(wait));
+    let Some(due_at) = due_at.filter(|due| *due < delivery.give_up_at) else {
+        give_up(tx, delivery, attempts, &failed.why)?;
+        return Ok("failed");
+    };
+    tx.save_delivery(&Delivery {
+        due_at: Some(due_at),
+        attempts,
+        problem: Some(echo(&failed.why, PROBLEM_CHARS_MAX)),
+        ..delivery.clone()
+    })?;
+    Ok("retried")
 }
 
 /// A message that is tried no more, and the log says so.

@@ -17,7 +17,7 @@ use vouchsafe_core::route::{
 
 use super::super::evidence::who_may_answer;
 use super::super::{Broker, Refused, Stop, entries, random};
-use crate::store::{Delivery, Held, Tx, Unrouted};
+use crate::store::{Delivery, Held, Reader, Tx, Unrouted};
 
 /// Entries that are routed in one transaction at most.
 const BATCH: u32 = 100;
@@ -44,10 +44,12 @@ struct People {
 #[derive(Default)]
 struct Concerned {
     people: Vec<Person>,
+    /// The owner of the key that asked, where they hear how it ended.
+    owner: Option<UserId>,
     /// Who has just decided it.
     decider: Option<UserId>,
-    /// The places that were told of the same before.
-    told: Vec<ChannelName>,
+    /// Who was told of the same before, and over which channel.
+    told: Vec<(ChannelName, Option<UserId>)>,
     named: Option<Vec<ChannelName>>,
     except: Option<ChannelName>,
     /// Only programs hear of it: for people there is nothing left to do.
@@ -88,6 +90,7 @@ fn route(tx: &mut Tx<'_>, routes: &Routes) -> Result<bool, Stop> {
             event: happened.event,
             named: concerned.named.as_deref(),
             people: &concerned.people,
+            owner: concerned.owner,
             decider: concerned.decider,
             told: &concerned.told,
             except: concerned.except.as_ref(),
@@ -235,14 +238,13 @@ fn asked(tx: &Tx<'_>, pending: &Pending, people: &mut People) -> Result<Concerne
 fn settled(tx: &Tx<'_>, approval: &Approval, people: &People) -> Result<Concerned, Stop> {
     let ask = approval.ask();
     let sent = tx.deliveries_of(ask.id, TOLD_MAX)?;
-    let asked = sent.iter().filter(|delivery| delivery.event.asks());
     let (mut told, mut users) = (Vec::new(), BTreeSet::<UserId>::new());
-    for delivery in asked {
-        match delivery.user {
-            Some(user) => {
-                users.insert(user);
-            }
-            None => told.push(delivery.channel.clone()),
+    for delivery in sent.iter().filter(|delivery| delivery.event.asks()) {
+        users.extend(delivery.user);
+        // Of people, those that have a message of its own that can be changed.
+        let taken = matches!(delivery.status, DeliveryStatus::Sent | DeliveryStatus::Answered);
+        if delivery.user.is_none() || (taken && delivery.held != Held::Digest) {
+            told.push((delivery.channel.clone(), delivery.user));
         }
     }
     let by_people = match approval {
@@ -250,15 +252,15 @@ fn settled(tx: &Tx<'_>, approval: &Approval, people: &People) -> Result<Concerne
         Approval::Denied(_) | Approval::Expired(_) => true,
         Approval::Pending(_) | Approval::Withdrawn(_) => false,
     };
-    if by_people {
-        users.extend(ask.asker.owner);
-    }
+    let owner = ask.asker.owner.filter(|_| by_people);
+    users.extend(owner);
     let last = match approval {
         Approval::Approved(_) | Approval::Denied(_) => approval.votes().last(),
         Approval::Pending(_) | Approval::Expired(_) | Approval::Withdrawn(_) => None,
     };
     Ok(Concerned {
         people: people.those(|person, _| users.contains(&person.id)),
+        owner,
         decider: last.map(|vote| vote.voter),
         told,
         named: named(ask),
@@ -275,7 +277,7 @@ fn named(ask: &Ask) -> Option<Vec<ChannelName>> {
     Some(rules.flatten().cloned().collect())
 }
 
-fn owner_of_lease(tx: &Tx<'_>, line: &str) -> Result<Option<UserId>, Stop> {
+pub(super) fn owner_of_lease(tx: &Reader<'_>, line: &str) -> Result<Option<UserId>, Stop> {
     let entry: Value = serde_json::from_str(line).unwrap_or_default();
     let id = entry.get("lease").and_then(Value::as_str).and_then(|id| id.parse::<LeaseId>().ok());
     let Some(lease) = id.map_or(Ok(None), |id| tx.lease(id))? else { return Ok(None) };

@@ -12,8 +12,8 @@ use vouchsafe_core::time::UnixTime;
 use zeroize::Zeroizing;
 
 use super::super::doors::live_user;
-use super::super::{Broker, Code, Refused, Stop, entries, random, refusal};
-use super::{Fresh, SECRET_BYTES, SignedIn, begin, secret};
+use super::super::{Broker, Code, Refused, Stop, entries, random};
+use super::{Fresh, SECRET_BYTES, SignedIn, begin, no_other, secret};
 use crate::store::{SignIn, SignInKind, Tx};
 use crate::vault::Vault;
 
@@ -44,17 +44,21 @@ impl Broker {
     }
 
     /// Sends a code to the address of the user of this name, if there is one. Whoever asks learns
-    /// nothing of that: all of it happens after this has answered. Refuses an address that asks or
-    /// fails too often.
+    /// nothing of that: all of it happens after this has answered, or not at all where too many are
+    /// being sent. Refuses an address that asks or fails too often.
     pub fn send_code(&self, name: &str, address: &str) -> Result<(), Refused> {
         let now = self.now().wall;
         self.inner.signing.check(address, now)?;
         // Each counts as a try, whoever it is for.
         self.inner.signing.failed(address, now);
         let sending = Arc::clone(&self.inner.signing.sending);
-        let place = sending.try_acquire_owned().map_err(|_| {
-            Refused::new(Code::StoreBusy, "too many codes are being sent", "Try again in a minute.")
-        })?;
+        let Ok(place) = sending.try_acquire_owned() else {
+            // A place is held longer for whoever is somebody here: the log alone is told.
+            let next = "Try again in a minute.";
+            let refused = Refused::new(Code::StoreBusy, "too many codes are being sent", next);
+            self.refuse_door("web", &refused);
+            return Ok(());
+        };
         let (broker, name) = (self.clone(), name.to_owned());
         let sent = async move {
             if let Err(refused) = broker.issue_code(&name).await {
@@ -71,15 +75,16 @@ impl Broker {
         Ok(())
     }
 
-    /// Signs a person in by a code that was sent to them.
+    /// Signs a person in by a code that was sent to them. `present`: who is signed in already where
+    /// they come from; nobody else takes their place, and the code stays unused.
     pub async fn sign_in_by_code(
         &self,
         name: &str,
         code: &str,
         address: &str,
+        present: Option<&User>,
     ) -> Result<SignedIn, Refused> {
-        let now = self.now().wall;
-        self.inner.signing.check(address, now)?;
+        self.inner.signing.check(address, self.now().wall)?;
         let (name, code) = (name.to_owned(), Zeroizing::new(typed(code)));
         let found = move |tx: &mut Tx<'_>, vault: &Vault| {
             let Some(user) = tx.user_named(&name)? else { return Ok(None) };
@@ -93,17 +98,19 @@ impl Broker {
             tx.count_try(newest.id)?;
             Ok(None)
         };
-        self.sign_in_once(address, found).await
+        let signed_in = self.sign_in_once(present, found).await;
+        if matches!(&signed_in, Err(refused) if refused.code == Code::Unauthenticated) {
+            self.inner.signing.failed(address, self.now().wall);
+        }
+        signed_in
     }
 
-    /// Signs a person in by a code that their command line got.
+    /// Signs a person in by a code that their command line got; `present` as for the other codes.
     pub async fn sign_in_by_dashboard(
         &self,
         code: &str,
-        address: &str,
+        present: Option<&User>,
     ) -> Result<SignedIn, Refused> {
-        let now = self.now().wall;
-        self.inner.signing.check(address, now)?;
         let code = Zeroizing::new(code.trim().to_owned());
         let found = move |tx: &mut Tx<'_>, vault: &Vault| {
             let Some((id, secret)) = parse(&code) else { return Ok(None) };
@@ -112,7 +119,7 @@ impl Broker {
                 && vault.token_verify(&code_key(id), secret.as_bytes(), &found.mac);
             Ok(known.then_some(found))
         };
-        self.sign_in_once(address, found).await
+        self.sign_in_once(present, found).await
     }
 
     /// An address that signs this person in to the web pages, once and soon, and until when.
@@ -143,14 +150,14 @@ impl Broker {
     }
 
     /// Finds a code, uses it up, and begins a session; all of it or nothing but the try.
-    async fn sign_in_once<F>(&self, address: &str, find: F) -> Result<SignedIn, Refused>
+    async fn sign_in_once<F>(&self, present: Option<&User>, find: F) -> Result<SignedIn, Refused>
     where
         F: Fn(&mut Tx<'_>, &Vault) -> Result<Option<SignIn>, Stop> + Send + 'static,
     {
         let session = Fresh::new(Proof::OneTimeCode)?;
         let (vault, begun) = (Arc::clone(&self.inner.vault), session.clone());
-        let subject = nobody(Action::USER_SIGNED_IN);
-        let signed_in = self.run("sign_in_by_code", subject.clone(), move |tx| {
+        let (subject, present) = (nobody(Action::USER_SIGNED_IN), present.cloned());
+        let signed_in = self.run("sign_in_by_code", subject, move |tx| {
             let now = tx.now().wall;
             let found = find(tx, &vault)?.filter(|code| !code.used && now < code.expires_at);
             let user = match &found {
@@ -158,24 +165,26 @@ impl Broker {
                 None => None,
             };
             let (Some(code), Some(record)) = (found, user) else {
-                // A wrong try stays counted.
-                tx.append(&refusal(subject.clone(), &wrong()))?;
-                return Ok(None);
+                // A wrong try stays counted; what the log says of it is up to the door.
+                return Ok(Err(wrong()));
             };
+            if let Err(refused) = no_other(present.as_ref(), record.id) {
+                return Ok(Err(refused));
+            }
             if !tx.use_sign_in(code.id, now)? {
                 return Err(Refused::internal().into());
             }
             let user = begun.user(&record);
             begin(tx, &vault, &user, &begun, &code.token_id)?;
-            Ok(Some(user))
+            Ok(Ok(user))
         });
-        if let Some(user) = signed_in.await? {
-            self.inner.doors.let_in(user.id, self.now().wall);
-            return Ok(SignedIn { user, cookie: session.cookie() });
+        match signed_in.await? {
+            Ok(user) => {
+                self.inner.doors.let_in(user.id, self.now().wall);
+                Ok(SignedIn { user, cookie: session.cookie() })
+            }
+            Err(refused) => Err(self.turned_away("web", refused).await),
         }
-        self.inner.signing.failed(address, self.now().wall);
-        self.inner.count.refused("web", Code::Unauthenticated.as_str());
-        Err(wrong())
     }
 
     /// Makes a code for the user of this name and sends it.
@@ -185,27 +194,28 @@ impl Broker {
         let mac = self.inner.vault.token_mac(&code_key(id), code.as_bytes()).to_vec();
         let subject = nobody(Action::USER_CODE_ISSUED).detail("user", echo(name, 64));
         let (entry, name) = (subject.clone().detail("kind", "code"), name.to_owned());
+        // What is refused here anybody can have refused: the door says it, which has a limit.
         let record = self
             .run("issue_code", subject, move |tx| {
-                let record = tx.user_named(&name)?.ok_or_else(nowhere_to)?;
-                if record.email().is_none() {
-                    return Err(nowhere_to().into());
-                }
+                let found = tx.user_named(&name)?.filter(|record| record.email().is_some());
+                let Some(record) = found else { return Ok(Err(nowhere_to())) };
                 let now = tx.now().wall;
                 let hour = now.minus(Duration::from_hours(1));
                 let kind = SignInKind::Code;
                 if tx.sign_ins_since(kind, Some(record.id), hour)? >= USER_CODES_MAX
                     || tx.sign_ins_since(kind, None, hour)? >= ALL_CODES_MAX
                 {
-                    return Err(too_many().into());
+                    return Ok(Err(too_many()));
                 }
-                let token_id = tx.current_token(record.id)?.ok_or_else(nowhere_to)?;
+                let Some(token_id) = tx.current_token(record.id)? else {
+                    return Ok(Err(nowhere_to()));
+                };
                 let until = now.plus(CODE_MAX);
                 tx.insert_sign_in(&fresh(id, kind, &mac, record.id, token_id, (now, until)))?;
                 tx.append(&entry)?;
-                Ok(record)
+                Ok(Ok(record))
             })
-            .await?;
+            .await??;
         self.post_code(&record, &code).await
     }
 

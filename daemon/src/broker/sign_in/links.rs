@@ -31,21 +31,27 @@ pub struct LinkVisit {
 
 impl Broker {
     /// A link by which this person answers this approval, once, as long as it is what this digest
-    /// says: until then, for an hour at most. Nothing but the message to them may hold it.
+    /// says: until then, for an hour at most. Nothing but the message to them may hold it, which
+    /// goes to this address: refused where it is no longer theirs.
     pub async fn one_time_link(
         &self,
         user: UserId,
+        address: &str,
         approval: ApprovalId,
         digest: &ApprovalDigest,
         until: UnixTime,
     ) -> Result<String, Refused> {
         let (id, secret) = (SignInId::from_random(random()?), secret()?);
         let mac = self.inner.vault.token_mac(&link_key(id), secret.as_bytes()).to_vec();
-        let digest = *digest;
+        let (digest, address) = (*digest, address.to_owned());
         let subject = entries::by_system(Action::USER_CODE_ISSUED);
         self.run("one_time_link", subject, move |tx| {
             let now = tx.now().wall;
             let token_id = tx.current_token(user)?.ok_or_else(no_token)?;
+            let email = tx.user(user)?.and_then(|record| record.email());
+            if email.is_none_or(|email| email.as_str() != address) {
+                return Err(elsewhere().into());
+            }
             tx.insert_sign_in(&SignIn {
                 id,
                 kind: SignInKind::Link,
@@ -140,6 +146,14 @@ fn no_token() -> Refused {
         Code::UserDisabled,
         "the user is disabled, or has no token",
         "An admin makes a token with `vouchsafe users token NAME`.",
+    )
+}
+
+fn elsewhere() -> Refused {
+    Refused::new(
+        Code::NoAddress,
+        "the user has another address by now than the message goes to",
+        "The link to the page is in it all the same.",
     )
 }
 

@@ -100,11 +100,11 @@ impl StreamPlace {
     fn take(streams: &Arc<Streams>, user: UserId) -> Option<Self> {
         let mut open = streams.0.lock().unwrap_or_else(PoisonError::into_inner);
         let all: u32 = open.values().sum();
-        let own = open.entry(user).or_default();
-        if all >= ALL_STREAMS_MAX || *own >= USER_STREAMS_MAX {
+        let own = open.get(&user).copied().unwrap_or_default();
+        if all >= ALL_STREAMS_MAX || own >= USER_STREAMS_MAX {
             return None;
         }
-        *own += 1;
+        open.insert(user, own + 1);
         Some(Self { streams: Arc::clone(streams), user })
     }
 }
@@ -138,5 +138,16 @@ mod tests {
         assert!(StreamPlace::take(&streams, jane).is_some());
         drop(places);
         assert!(streams.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn who_is_turned_away_leaves_nothing_behind() {
+        let streams = Arc::new(Streams::default());
+        let user = |n| UserId::from_random([n; 10]);
+        let users = (0..30_u8).flat_map(|n| [n; 10]);
+        let all: Vec<_> = users.filter_map(|n| StreamPlace::take(&streams, user(n))).collect();
+        assert_eq!(all.len(), 300);
+        assert!(StreamPlace::take(&streams, user(30)).is_none());
+        assert_eq!(streams.0.lock().unwrap().len(), 30);
     }
 }

@@ -1,5 +1,7 @@
 //! What pages send: small, plain forms, from our own pages.
 
+use std::fmt;
+
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{CONTENT_TYPE, ORIGIN};
@@ -18,8 +20,9 @@ const FORM_BYTES_MAX: usize = 64 * 1024;
 /// The most fields of one.
 const FIELDS_MAX: usize = 200;
 
-/// The fields of a form, or of an address.
-#[derive(Clone, Debug, Default)]
+/// The fields of a form, or of an address. Its `Debug` tells their names: tokens and codes are
+/// among the values.
+#[derive(Clone, Default)]
 pub(super) struct Fields(Vec<(String, String)>);
 
 /// A form of somebody who has signed in: it came from our own page, and carried their mark.
@@ -67,6 +70,13 @@ impl Fields {
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let named = self.0.iter().filter(move |(field, _)| field == name);
         named.map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fields")?;
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
 
@@ -159,6 +169,7 @@ mod tests {
         let fields = Fields::parse(b"a=1&b=2&b=3&c=%20x+y%20").unwrap();
         assert_eq!([fields.one("a"), fields.one("b"), fields.one("c")], ["1", "", "x y"]);
         assert_eq!(fields.all("b").collect::<Vec<_>>(), ["2", "3"]);
+        assert_eq!(format!("{:?}", Fields::parse(b"token=vs_x").unwrap()), "Fields[\"token\"]");
         assert!(Fields::parse("a&".repeat(FIELDS_MAX + 1).as_bytes()).is_err());
     }
 }

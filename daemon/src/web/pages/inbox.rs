@@ -4,7 +4,7 @@ use askama::Template;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use vouchsafe_core::approval::{Approval, Status};
+use vouchsafe_core::approval::Approval;
 use vouchsafe_core::text::echo;
 use vouchsafe_core::time::UnixTime;
 
@@ -14,10 +14,8 @@ use super::gate::Place;
 use super::layout::{Answer, Shell, page};
 use super::session::Visitor;
 use super::words::{Moment, moment};
-use crate::broker::{ApprovalFilter, ApprovalView, Page};
+use crate::broker::ApprovalView;
 
-/// Approvals on the page.
-const SHOWN_MAX: u32 = 200;
 /// Characters of a reason; the whole is on the approval's page.
 const REASON_CHARS_MAX: usize = 240;
 
@@ -54,18 +52,15 @@ pub(super) fn routes() -> Router<Pages> {
 
 async fn show(visitor: Visitor) -> Answer {
     let user = visitor.at(Place::Inbox).await?;
-    let filter = ApprovalFilter { statuses: vec![Status::Pending], ..ApprovalFilter::default() };
-    let all = Page { size: SHOWN_MAX, token: String::new() };
-    let found = visitor.broker.list_approvals(&user, filter, all).await;
-    let found = found.map_err(|refused| visitor.turned(&refused))?;
+    let found = visitor.broker.waiting_approvals(&user, None).await;
+    let (found, more) = found.map_err(|refused| visitor.turned(&refused))?;
     let now = visitor.broker.wall();
     let answers = Place::Answer.check(&visitor.record).ok();
     let may = |view: &ApprovalView| {
         let project = view.approval.ask().project;
         view.may_vote.is_ok() && answers.as_ref().is_some_and(|reach| reach.covers(project))
     };
-    let more = !found.next.is_empty();
-    let (theirs, others): (Vec<_>, Vec<_>) = found.items.iter().partition(|view| may(view));
+    let (theirs, others): (Vec<_>, Vec<_>) = found.iter().partition(|view| may(view));
     let rows = |views: Vec<&ApprovalView>| -> Vec<Waiting> {
         let mut rows: Vec<_> = views.into_iter().filter_map(|view| waiting(view, now)).collect();
         // What ends first is first.

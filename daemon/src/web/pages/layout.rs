@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use super::assets;
 use super::gate::{MENU, Place};
 use super::session::Visitor;
-use crate::broker::{Kind, Refused};
+use crate::broker::{Code, Kind, Refused};
 
 /// What a page answers with: itself, or another page that says why not.
 pub(super) type Answer = Result<Response, Turned>;
@@ -113,6 +113,7 @@ pub(super) fn see_other(path: &str) -> Response {
 pub(super) fn refused_page(shell: Shell, refused: &Refused) -> Response {
     let kind = refused.code.kind();
     let heading = match kind {
+        Kind::Conflict if refused.code == Code::OtherUser => "Somebody else is signed in",
         Kind::Unauthenticated => "You are not signed in",
         Kind::Forbidden => "This is not for you",
         Kind::NotFound => "There is nothing here",

@@ -97,6 +97,10 @@ impl Visitor {
     }
 }
 
+/// Whoever may have signed in.
+#[derive(Debug)]
+pub(super) struct Perhaps(pub(super) Option<Visitor>);
+
 impl fmt::Debug for Visitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Visitor").field("user", &self.user.name).finish_non_exhaustive()
@@ -114,6 +118,18 @@ impl FromRequestParts<Pages> for Visitor {
             Ok(visitor) => Ok(visitor),
             Err(refused) if refused.code != Code::Unauthenticated => Err(Turned::outside(&refused)),
             Err(refused) => Err(not_signed_in(parts, &refused).into()),
+        }
+    }
+}
+
+impl FromRequestParts<Pages> for Perhaps {
+    type Rejection = Turned;
+
+    async fn from_request_parts(parts: &mut Parts, pages: &Pages) -> Result<Self, Turned> {
+        match Visitor::find(pages, parts).await {
+            Ok(visitor) => Ok(Self(Some(visitor))),
+            Err(refused) if refused.code != Code::Unauthenticated => Err(Turned::outside(&refused)),
+            Err(_) => Ok(Self(None)),
         }
     }
 }

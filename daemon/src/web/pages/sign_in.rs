@@ -7,12 +7,13 @@ use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use vouchsafe_core::caller::User;
 
 use super::Pages;
-use super::form::{Fields, Posted, Query, Sent};
+use super::form::{Posted, Query, Sent};
 use super::layout::{Answer, Shell, Turned, page, see_other, status};
-use super::session::{clear_cookie, local, set_cookie};
-use crate::broker::{Kind, Refused, SignedIn};
+use super::session::{Perhaps, clear_cookie, local, set_cookie};
+use crate::broker::{Code, Kind, Refused, SignedIn};
 
 /// The ways in.
 #[derive(Template)]
@@ -40,11 +41,12 @@ async fn show(State(pages): State<Pages>, Query(query): Query) -> Response {
     sign_in_page(&pages, query.one("next"), "", None)
 }
 
-async fn sign_in(State(pages): State<Pages>, sent: Sent) -> Answer {
-    let Sent { fields, address } = sent;
-    let next = fields.one("next");
-    match prove(&pages, &fields, &address).await {
-        Ok(SignedIn { cookie, .. }) => {
+/// Nobody takes the place of somebody else who is signed in: it may be a link that wants it.
+async fn sign_in(State(pages): State<Pages>, Perhaps(visitor): Perhaps, sent: Sent) -> Answer {
+    let next = sent.fields.one("next");
+    let present = visitor.as_ref().map(|visitor| &visitor.user);
+    match (prove(&pages, &sent, present).await, &visitor) {
+        (Ok(SignedIn { cookie, .. }), _) => {
             let mut response = see_other(&local(next).unwrap_or_else(|| "/inbox".to_owned()));
             let cookie = HeaderValue::from_str(&set_cookie(&cookie));
             let mut cookie = cookie.map_err(|_| Turned::outside(&Refused::internal()))?;
@@ -52,19 +54,24 @@ async fn sign_in(State(pages): State<Pages>, sent: Sent) -> Answer {
             response.headers_mut().insert(SET_COOKIE, cookie);
             Ok(response)
         }
-        Err(refused) => {
+        (Err(refused), Some(visitor)) if refused.code == Code::OtherUser => {
+            Err(visitor.turned(&refused))
+        }
+        (Err(refused), _) => {
+            let fields = &sent.fields;
             let asked = if fields.one("code").is_empty() { "" } else { fields.one("name") };
             Ok(sign_in_page(&pages, next, asked, Some(&refused)))
         }
     }
 }
 
-async fn prove(pages: &Pages, fields: &Fields, address: &str) -> Result<SignedIn, Refused> {
+async fn prove(pages: &Pages, sent: &Sent, present: Option<&User>) -> Result<SignedIn, Refused> {
+    let Sent { fields, address } = sent;
     let [token, code, name] = ["token", "code", "name"].map(|field| fields.one(field));
     match (token, code, name) {
-        (_, "", _) => pages.broker.sign_in_by_token(token, address).await,
-        ("", code, "") => pages.broker.sign_in_by_dashboard(code, address).await,
-        ("", code, name) => pages.broker.sign_in_by_code(name, code, address).await,
+        (_, "", _) => pages.broker.sign_in_by_token(token, present).await,
+        ("", code, "") => pages.broker.sign_in_by_dashboard(code, present).await,
+        ("", code, name) => pages.broker.sign_in_by_code(name, code, address, present).await,
         _ => Err(Refused::invalid("there are two ways in at once", "Use one of them.")),
     }
 }

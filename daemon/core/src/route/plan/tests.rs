@@ -40,7 +40,7 @@ fn person(name: &str) -> Person {
 }
 
 fn occasion(event: Event, people: &[Person]) -> Occasion<'_> {
-    Occasion { event, named: None, people, decider: None, told: &[], except: None }
+    Occasion { event, named: None, people, owner: None, decider: None, told: &[], except: None }
 }
 
 /// As `channel>person`, with how it is held.
@@ -88,26 +88,58 @@ fn a_place_hears_how_it_ended_if_it_was_told_that_it_began() {
     let people = [person("ann")];
     let ended = occasion(Event::ApprovalDecided, &people);
     assert_eq!(planned(&ended, NOON), set(&["email>ann", "webhook:siem>"]));
-    let told: Vec<ChannelName> = vec!["slack:ops".parse().unwrap()];
+    let told = [("slack:ops".parse().unwrap(), None)];
     let ended = Occasion { told: &told, ..ended };
     assert_eq!(planned(&ended, NOON), set(&["email>ann", "slack:ops>", "webhook:siem>"]));
 }
 
 #[test]
 fn who_decided_is_not_told_but_has_their_own_message_changed() {
-    let ann = Person { slack: Some("U024BE7LH".parse().unwrap()), ..person("ann") };
-    let people = [ann.clone(), person("bob")];
-    let ended = occasion(Event::ApprovalDecided, &people);
-    let ended = Occasion { decider: Some(ann.id), ..ended };
-    assert_eq!(planned(&ended, NOON), set(&["email>bob", "webhook:siem>"]));
+    let slack = |name: &str, id: &str| Person { slack: Some(id.parse().unwrap()), ..person(name) };
+    let people = [slack("ann", "U0ANN"), slack("bob", "U0BOB"), slack("cat", "U0CAT")];
+    let (ann, bob) = (people[0].id, people[1].id);
     let mut channels = channels();
     channels[2].updates = true;
-    let changed = plan(&channels, &ended, at(NOON)).into_iter();
-    assert!(
-        changed
-            .filter(|one| one.person == Some(ann.id))
-            .all(|one| { one.channel.as_str() == "slack:direct" && one.hold == Hold::No })
-    );
+    let direct = channels[2].name.clone();
+    let who = |told: &[(ChannelName, Option<UserId>)], now| {
+        let ended = occasion(Event::ApprovalDecided, &people);
+        let ended = Occasion { decider: Some(ann), told, ..ended };
+        let planned = plan(&channels, &ended, at(now)).into_iter();
+        let planned = planned.filter(|one| one.channel == direct);
+        planned.map(|one| (one.person.unwrap(), one.hold)).collect::<Vec<_>>()
+    };
+    let cat = people[2].id;
+    assert_eq!(who(&[], NOON), [(bob, Hold::No), (cat, Hold::No)]);
+    let told = [(direct.clone(), Some(ann)), (direct.clone(), Some(bob))];
+    assert_eq!(who(&told, NOON), [(ann, Hold::No), (bob, Hold::No), (cat, Hold::No)]);
+}
+
+#[test]
+fn a_message_that_is_changed_wakes_nobody_and_a_new_one_waits() {
+    let mut people = [("ann", "U0ANN"), ("bob", "U0BOB")]
+        .map(|(name, id)| Person { slack: Some(id.parse().unwrap()), ..person(name) });
+    for person in &mut people {
+        person.preferences.quiet = Some("22:00-07:00 UTC".parse().unwrap());
+    }
+    let mut channels = channels();
+    channels[2].updates = true;
+    let told = [(channels[2].name.clone(), Some(people[0].id))];
+    let ended = Occasion { told: &told, ..occasion(Event::ApprovalDecided, &people) };
+    let planned = plan(&channels[2..3], &ended, at(NIGHT));
+    let holds: Vec<_> = planned.iter().map(|one| one.hold).collect();
+    assert_eq!(holds, [Hold::No, Hold::Until(at("2026-11-22T07:00:00Z"))]);
+}
+
+#[test]
+fn the_owner_hears_how_it_ended_whatever_channels_the_rule_names() {
+    let people = [person("ann"), person("bob")];
+    let named: Vec<ChannelName> = vec!["slack:ops".parse().unwrap()];
+    let ended = Occasion {
+        named: Some(&named),
+        owner: Some(people[0].id),
+        ..occasion(Event::ApprovalDecided, &people)
+    };
+    assert_eq!(planned(&ended, NOON), set(&["email>ann", "webhook:siem>"]));
 }
 
 #[test]

@@ -11,15 +11,15 @@ use askama::Template;
 use vouchsafe_core::approval::{Approval, Ask, Item, Status};
 use vouchsafe_core::caller::Transport;
 use vouchsafe_core::resource::{Operation, Resource};
-use vouchsafe_core::text::{echo, escape_json, escape_untrusted, limit_chars};
+use vouchsafe_core::text::{echo, escape_json, escape_untrusted};
 use vouchsafe_core::time::UnixTime;
 
 pub(in crate::web::pages) use self::people::may_remember;
 use crate::broker::ApprovalView;
 use crate::web::pages::words::{Moment, count, moment, span};
 
-/// Arguments longer than this are cut; the digest covers them all the same.
-const ARGUMENTS_CHARS_MAX: usize = 4_000;
+/// Arguments longer than this, in bytes, scroll; they are shown whole, as all of it is approved.
+const ARGUMENTS_TALL: usize = 1_500;
 /// What the resources of secrets begin with.
 const SECRETS: &str = "vouchsafe://secrets/";
 
@@ -56,6 +56,8 @@ struct Said {
 struct Row {
     label: &'static str,
     lines: Vec<Line>,
+    /// It is so long that it scrolls by itself.
+    tall: bool,
 }
 
 /// A line, and how it looks.
@@ -145,7 +147,7 @@ fn rows(view: &ApprovalView, now: UnixTime) -> Vec<Row> {
         Row::new("Wants", ask.items.iter().flat_map(|it| item(ask, it)).collect()),
         Row::new("For", ask.requested.map(|time| plain(span(time))).into_iter().collect()),
         Row::new("Change", change::lines(ask)),
-        Row::new("Arguments", arguments(ask)),
+        arguments(ask),
         Row::new("Needs", people::needs(view, now)),
         Row::new("May answer", past::may_answer(view)),
         Row::new("Reminded", people::reminded(&view.approval)),
@@ -225,12 +227,13 @@ fn item(ask: &Ask, item: &Item) -> Vec<Line> {
     lines
 }
 
-fn arguments(ask: &Ask) -> Vec<Line> {
+fn arguments(ask: &Ask) -> Row {
     if matches!(ask.arguments.as_str(), "" | "{}" | "null") || change::is_of_rules(ask) {
-        return Vec::new();
+        return Row::new("Arguments", Vec::new());
     }
-    let arguments = shown(&limit_chars(&escape_json(&ask.arguments), ARGUMENTS_CHARS_MAX));
-    vec![mono(arguments)]
+    let arguments = shown(&escape_json(&ask.arguments));
+    let tall = arguments.len() > ARGUMENTS_TALL;
+    Row { tall, ..Row::new("Arguments", vec![mono(arguments)]) }
 }
 
 fn said(ask: &Ask) -> Said {
@@ -252,7 +255,7 @@ fn said(ask: &Ask) -> Said {
 
 impl Row {
     const fn new(label: &'static str, lines: Vec<Line>) -> Self {
-        Self { label, lines }
+        Self { label, lines, tall: false }
     }
 }
 
