@@ -301,6 +301,22 @@ async fn what_waits_survives_a_restart_and_what_was_sent_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_channel_that_stalls_holds_up_no_stop_and_its_message_comes_again() {
+    let hook = Receiver::start().await;
+    hook.always(Reply::Stall);
+    let mut daemon = daemon(&[("siem", &hook)], "").await;
+    let asked = daemon.agent("claude").read("production/DB").await.approval();
+    let first = hook.received(1).await.remove(0);
+    // Stopping in order is what fails where a task is cut off.
+    daemon.stop().await;
+    hook.always(Reply::Taken);
+    daemon.restart().await;
+    let again = eventually("the message", || async { hook.seen().get(1).cloned() }).await;
+    assert_eq!(again.header("webhook-id"), first.header("webhook-id"));
+    assert!(again.body.contains(&asked), "{}", again.body);
+}
+
+#[tokio::test]
 async fn a_channel_that_is_gone_gives_its_messages_up() {
     let hook = Receiver::start().await;
     hook.always(Reply::Die);

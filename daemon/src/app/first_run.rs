@@ -150,8 +150,9 @@ or make the key with `vouchsafe{flag} keys create claude-desktop` and paste
 Agents that speak HTTP: {mcp_url}, with the key as bearer token.
 
 In a second terminal:
-  vouchsafe{flag} watch     answer what agents ask for
-  vouchsafe{flag} demo      see an ask, an approval, a lease and the log in half a minute
+  vouchsafe{flag} watch      answer what agents ask for
+  vouchsafe{flag} dashboard  the same in a browser
+  vouchsafe{flag} demo       see an ask, an approval, a lease and the log in half a minute
 "
     )
 }

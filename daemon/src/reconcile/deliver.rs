@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use vouchsafe_core::id::MessageId;
 use vouchsafe_core::route::{Channel, Undelivered};
 
@@ -18,6 +18,8 @@ use crate::notify::Channels;
 const EVERY: Duration = Duration::from_millis(500);
 /// How long it waits after the store has failed it.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long what is under way may take when the broker drains.
+const DRAIN: Duration = Duration::from_secs(3);
 /// How long one try may take whatever the channel's own limits are.
 const TRY_MAX: Duration = Duration::from_mins(10);
 /// Errors in a row that are said in the log of the daemon; then every hundredth is.
@@ -51,7 +53,8 @@ pub async fn route(broker: Broker) {
 }
 
 /// Delivers what is due over one channel, until the broker drains; what is under way then is
-/// finished and saved.
+/// finished and saved, if it does not take too long: a channel that stalls must not hold up a stop.
+/// What is cut off is sent again by the next start, under the same id.
 pub async fn carry(broker: Broker, channels: Channels, channel: Channel) {
     let draining = broker.draining();
     let mut bag = broker.mail_bag();
@@ -64,11 +67,16 @@ pub async fn carry(broker: Broker, channels: Channels, channel: Channel) {
         unsaved: Vec::new(),
         failed: Failed::default(),
     };
+    let mut last = None;
     loop {
-        if !draining.is_cancelled() {
+        if draining.is_cancelled() {
+            let last = *last.get_or_insert_with(|| Instant::now() + DRAIN);
+            let done = carrier.under_way.is_empty() && carrier.unsaved.is_empty();
+            if done || Instant::now() >= last {
+                return;
+            }
+        } else {
             carrier.begin().await;
-        } else if carrier.under_way.is_empty() && carrier.unsaved.is_empty() {
-            return;
         }
         let again = if carrier.unsaved.is_empty() { EVERY } else { PAUSE };
         tokio::select! {
