@@ -210,7 +210,8 @@ async fn signals_are_handed_on() {
         (Signal::USR2, "USR2", 14),
         (Signal::WINCH, "WINCH", 15),
     ] {
-        let script = format!("trap 'exit {code}' {name}; echo ready; while :; do read line; done");
+        // A shell that is about to read waits for a line before it looks at its traps.
+        let script = format!("trap 'exit {code}' {name}; echo ready; while :; do sleep 0.05; done");
         let running = exec(&daemon, &["--env", "ONE=free/ONE"], &script);
         running.prints("ready").await;
         running.signal(signal);
