@@ -206,6 +206,16 @@ async fn ask_for_code(browser: &mut Browser, name: &str) -> String {
     page.html.replace(name, "NAME")
 }
 
+/// Waits until a code was refused because of too many. Codes are made after the answer.
+async fn none_is_sent(daemon: &TestDaemon) {
+    let refused = "vouchsafe_door_refusals_total{door=\"web\",code=\"RATE_LIMITED\"} 1";
+    eventually("a code to be refused", async || {
+        let metrics = reqwest::get(daemon.url("/metrics")).await.unwrap().text().await.unwrap();
+        metrics.contains(refused).then_some(())
+    })
+    .await;
+}
+
 /// The code of a mail.
 async fn code_of(server: &SmtpServer, mails: usize) -> String {
     let taken = server.arrived(mails).await;
@@ -256,6 +266,8 @@ async fn a_code_that_was_sent_signs_in_once() {
 
     // Three an hour.
     ask_for_code(&mut browser, "eve@example.com").await;
+    none_is_sent(&daemon).await;
+    assert_eq!(server.taken().len(), 3);
     daemon.advance(minutes(61)).await;
     ask_for_code(&mut browser, "eve@example.com").await;
     let code = code_of(&server, 4).await;
