@@ -15,7 +15,7 @@ const PID_BYTES_MAX: u64 = 32;
 /// A home taken for this process. Dropping it, or dying, gives it back.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -39,7 +39,17 @@ impl Lock {
             Err(TryLockError::Error(source)) => return Err(failed("locking", &path, source)),
         }
         sign(&mut file).map_err(|source| failed("writing", &path, source))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file alone gives back nothing while a process that is just being started
+        // still has a copy of it.
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "the home could not be given back before its file is closed");
+        }
     }
 }
 
