@@ -2,12 +2,13 @@
 //! that a slow or dead channel delays no other, and none of them a door.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use vouchsafe_core::id::MessageId;
 use vouchsafe_core::route::{Channel, Undelivered};
 
@@ -67,7 +68,7 @@ pub async fn carry(broker: Broker, channels: Channels, channel: Channel) {
         unsaved: Vec::new(),
         failed: Failed::default(),
     };
-    let mut last = None;
+    let mut last: Option<Instant> = None;
     loop {
         if draining.is_cancelled() {
             let last = *last.get_or_insert_with(|| Instant::now() + DRAIN);
@@ -78,11 +79,13 @@ pub async fn carry(broker: Broker, channels: Channels, channel: Channel) {
         } else {
             carrier.begin().await;
         }
-        let again = if carrier.unsaved.is_empty() { EVERY } else { PAUSE };
+        let again = Instant::now() + carrier.rest();
+        let again = last.map_or(again, |last| again.min(last));
         tokio::select! {
             Some(attempt) = carrier.under_way.next() => carrier.ended(attempt).await,
-            _ = bag.changed(), if !draining.is_cancelled() => {}
-            () = sleep(again) => carrier.save().await,
+            _ = bag.changed(), if last.is_none() => {}
+            () = draining.cancelled(), if last.is_none() => {}
+            () = sleep_until(again) => carrier.save().await,
         }
     }
 }
@@ -109,7 +112,10 @@ impl Carrier {
         if places == 0 || !self.unsaved.is_empty() {
             return;
         }
-        match self.broker.parcels(&self.channel, places, &self.busy).await {
+        let (broker, channel, busy) =
+            (self.broker.clone(), self.channel.clone(), self.busy.clone());
+        let parcels = async move { broker.parcels(&channel, places, &busy).await };
+        match self.meanwhile(parcels).await {
             Ok(parcels) => {
                 for parcel in parcels {
                     self.busy.extend(parcel.deliveries.iter().map(|delivery| delivery.id));
@@ -144,16 +150,40 @@ impl Carrier {
         self.save().await;
     }
 
+    /// How long there is nothing to do, if nothing happens.
+    fn rest(&self) -> Duration {
+        match (self.unsaved.is_empty(), self.failed.0) {
+            (true, _) => EVERY,
+            (false, 0) => Duration::ZERO,
+            (false, _) => PAUSE,
+        }
+    }
+
+    /// Waits for the store, while what is under way goes on: its time runs out all the same.
+    async fn meanwhile<T>(&mut self, store: impl Future<Output = T>) -> T {
+        let mut store = pin!(store);
+        loop {
+            tokio::select! {
+                done = &mut store => return done,
+                Some(attempt) = self.under_way.next() => self.unsaved.push(attempt),
+            }
+        }
+    }
+
     /// Saves how tries went. What cannot be saved is kept, and not sent again meanwhile.
     async fn save(&mut self) {
         if self.unsaved.is_empty() {
             return;
         }
-        let attempts = self.unsaved.clone();
-        match self.broker.attempted(&self.channel.name, attempts).await {
+        let (broker, channel, attempts) =
+            (self.broker.clone(), self.channel.name.clone(), self.unsaved.clone());
+        let count = attempts.len();
+        let saved = async move { broker.attempted(&channel, attempts).await };
+        match self.meanwhile(saved).await {
             Ok(()) => {
                 self.failed = Failed::default();
-                for attempt in self.unsaved.drain(..) {
+                // Others may have ended while these were saved.
+                for attempt in self.unsaved.drain(..count) {
                     for delivery in attempt.deliveries {
                         self.busy.remove(&delivery.id);
                     }

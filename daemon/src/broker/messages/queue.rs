@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
-use vouchsafe_core::audit::{Action, Entry, Outcome};
+use vouchsafe_core::approval::Approval;
+use vouchsafe_core::audit::{Action, Entry, Outcome, Via};
 use vouchsafe_core::id::{MessageId, UserId};
 use vouchsafe_core::route::{
     Again, Audience, Body, Channel, ChannelName, DeliveryStatus, Message, Receipt, Undelivered,
@@ -381,6 +382,8 @@ fn save(
     jitter: u32,
 ) -> Result<&'static str, Stop> {
     let now: Now = tx.now().clone();
+    // As it is by now: it may have been given up while it was under way, and queued again.
+    let delivery = &tx.delivery(delivery.id)?.unwrap_or_else(|| delivery.clone());
     let attempts = delivery.attempts.saturating_add(1);
     let failed = match result {
         Ok(receipt) => {
@@ -394,6 +397,13 @@ fn save(
                 receipt: receipt.handle.clone().filter(|_| delivery.held != Held::Digest),
                 ..delivery.clone()
             })?;
+            // Whoever answered before this was saved has answered it.
+            if let (Some(approval), true) = (delivery.approval, delivery.event.asks()) {
+                for vote in tx.approval(approval)?.iter().flat_map(Approval::votes) {
+                    let in_slack = vote.via == Via::Slack.as_str();
+                    tx.answered_deliveries(approval, vote.voter, in_slack)?;
+                }
+            }
             return Ok("sent");
         }
         Err(failed) => failed,

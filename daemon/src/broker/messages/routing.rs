@@ -241,9 +241,14 @@ fn settled(tx: &Tx<'_>, approval: &Approval, people: &People) -> Result<Concerne
     let (mut told, mut users) = (Vec::new(), BTreeSet::<UserId>::new());
     for delivery in sent.iter().filter(|delivery| delivery.event.asks()) {
         users.extend(delivery.user);
-        // Of people, those that have a message of its own that can be changed.
-        let taken = matches!(delivery.status, DeliveryStatus::Sent | DeliveryStatus::Answered);
-        if delivery.user.is_none() || (taken && delivery.held != Held::Digest) {
+        // Of people, those that have a message of its own that can be changed, or may have it in
+        // a moment.
+        let taken = match delivery.status {
+            DeliveryStatus::Sent | DeliveryStatus::Answered => delivery.held != Held::Digest,
+            DeliveryStatus::Queued => delivery.held == Held::No,
+            DeliveryStatus::Failed => false,
+        };
+        if delivery.user.is_none() || taken {
             told.push((delivery.channel.clone(), delivery.user));
         }
     }
