@@ -72,6 +72,7 @@ pub fn all_kinds() -> Vec<Message> {
         headline: format!("claude asks to read vouchsafe://secrets/production/KEY_{number}"),
         link: Some("https://vault.example.com/approvals/x".to_owned()),
         outcome: outcome.map(str::to_owned),
+        digest: None,
     };
     let lines = vec![line(1, None), line(2, Some("Denied by bob: <b>not today</b>"))];
     let code = Body::SignIn { code: "482-913".to_owned(), minutes: 10 };

@@ -144,7 +144,10 @@ async fn a_digest_is_one_mail_of_all_that_could_wait() {
     assert_eq!(told(&smtp, 3).await, ["bob", "cat", "cat"]);
     let digest = smtp.taken().into_iter().find(|mail| mail.to.contains("bob")).unwrap();
     let text = String::from_utf8_lossy(&digest.raw).replace("=\r\n", "");
-    assert!(text.contains(&first) && text.contains(&second), "{text}");
+    for asked in [&first, &second] {
+        let short = daemon.admin().show(asked).await.unwrap().short_digest;
+        assert!(text.contains(asked) && text.contains(&format!("Digest: {short}")), "{text}");
+    }
     for asked in [first, second] {
         let shown = eventually("that it was sent", || async {
             let shown = daemon.admin().show(&asked).await.unwrap().deliveries;

@@ -113,6 +113,8 @@ pub struct Line {
     pub link: Option<String>,
     /// How it stands now.
     pub outcome: Option<String>,
+    /// What an answer is about; none where there is nothing to answer any more.
+    pub digest: Option<ApprovalDigest>,
 }
 
 impl Fact {

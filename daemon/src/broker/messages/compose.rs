@@ -6,7 +6,8 @@ use vouchsafe_core::approval::Approval;
 use vouchsafe_core::caller::{Role, UserRecord};
 use vouchsafe_core::id::{ID_BYTES, LeaseId, MessageId, UserId};
 use vouchsafe_core::route::{
-    Answerable, Audience, Body, Channel, DeliveryStatus, Event, Line, Message, Recipient, telling,
+    Answerable, Audience, Body, Channel, DeliveryStatus, Event, Fact, Line, Message, Recipient,
+    telling,
 };
 
 use super::super::{Broker, Stop};
@@ -83,9 +84,9 @@ impl Composer {
         let mut lines = Vec::new();
         for delivery in deliveries {
             let said = said(reader, delivery)?;
-            let outcome = match said.body {
-                Body::Facts { outcome, .. } => outcome,
-                Body::Digest(_) | Body::SignIn { .. } | Body::Test { .. } => None,
+            let (outcome, answer) = match said.body {
+                Body::Facts { outcome, answer, .. } => (outcome, answer),
+                Body::Digest(_) | Body::SignIn { .. } | Body::Test { .. } => (None, None),
             };
             lines.push(Line {
                 id: delivery.id,
@@ -93,6 +94,7 @@ impl Composer {
                 headline: said.headline,
                 link: said.page.map(|page| self.link(&page)),
                 outcome,
+                digest: answer.map(|answer| answer.digest),
             });
         }
         let headline = match lines.len() {
@@ -230,7 +232,7 @@ fn id_of(deliveries: &[Delivery]) -> MessageId {
 
 fn about_approval(event: Event, approval: &Approval) -> Said {
     let ask = approval.ask();
-    let (facts, whole) = telling::facts(approval);
+    let (mut facts, whole) = telling::facts(approval);
     let answer = match approval {
         Approval::Pending(pending) => Some(Box::new(Answerable {
             approval: ask.id,
@@ -244,6 +246,9 @@ fn about_approval(event: Event, approval: &Approval) -> Said {
         | Approval::Expired(_)
         | Approval::Withdrawn(_) => None,
     };
+    if answer.is_none() {
+        facts.push(Fact::new("Digest", ask.digest().short()));
+    }
     let outcome = telling::outcome(approval);
     let body = Body::Facts { facts, answer, approval: Some(ask.id), outcome };
     let page = Some(format!("/approvals/{}", ask.id));

@@ -6,6 +6,7 @@
 use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
+use vouchsafe_core::approval::ApprovalDigest;
 use vouchsafe_core::route::{Answerable, Body, Fact, Line, Message, SlackAct, SlackTicket};
 use vouchsafe_core::time::UnixTime;
 
@@ -151,6 +152,7 @@ impl Sheet {
             if let Some(outcome) = &line.outcome {
                 below.push(plain(&self.within(outcome, ELEMENT_CHARS_MAX)));
             }
+            below.extend(line.digest.map(named));
             let link = line.link.as_deref().filter(|link| is_link(link));
             below.extend(link.map(|link| mrkdwn(&format!("<{link}|Details>"))));
             self.push(json!({ "type": "context", "elements": below }));
@@ -162,7 +164,7 @@ impl Sheet {
         self.flush();
         let mut below = Vec::new();
         if let Some(answer) = answer {
-            below.push(mrkdwn(&format!("Digest `{}`", answer.digest.short())));
+            below.push(named(answer.digest));
             below.push(mrkdwn(&format!("To be answered by {}", date(answer.until))));
         }
         if let Some(project) = &message.project {
@@ -274,6 +276,11 @@ fn rendering(blocks: &[Value]) -> String {
 
 fn button(act: SlackAct, text: &str, style: &str) -> Value {
     json!({ "type": "button", "action_id": act.as_str(), "text": plain(text), "style": style })
+}
+
+/// What an answer is about, the same in every channel.
+fn named(digest: ApprovalDigest) -> Value {
+    mrkdwn(&format!("Digest `{}`", digest.short()))
 }
 
 /// A time as each reader's own clock has it.

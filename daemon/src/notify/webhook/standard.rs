@@ -86,6 +86,7 @@ struct Earlier<'m> {
     headline: &'m str,
     outcome: Option<&'m str>,
     link: Option<&'m str>,
+    short_digest: Option<String>,
 }
 
 /// The body; none for a code that is one person's.
@@ -132,6 +133,7 @@ fn line(line: &Line) -> Earlier<'_> {
         headline: &line.headline,
         outcome: line.outcome.as_deref(),
         link: line.link.as_deref(),
+        short_digest: line.digest.map(|digest| digest.short()),
     }
 }
 

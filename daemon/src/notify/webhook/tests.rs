@@ -239,11 +239,15 @@ fn a_digest_and_a_test_are_told_too() {
         headline: "somebody asks".to_owned(),
         link: None,
         outcome: Some("Denied".to_owned()),
+        digest: Some(digest()),
     };
+    let short = digest().short();
     let digest = with(Body::Digest(vec![line]));
     let told = standard::body(&digest).unwrap();
     assert_eq!(told["data"]["messages"][0]["outcome"], "Denied");
-    assert!(texts(&ntfy::body(&digest, "t").unwrap()).join("\n").contains("somebody asks"));
+    assert_eq!(told["data"]["messages"][0]["short_digest"], short);
+    let texts = texts(&ntfy::body(&digest, "t").unwrap()).join("\n");
+    assert!(texts.contains("somebody asks") && texts.contains(&short), "{texts}");
     let test = with(Body::Test { by: "ann".to_owned() });
     let told = standard::body(&test).unwrap();
     assert_eq!((&told["type"], &told["data"]["by"]), (&"test".into(), &"ann".into()));

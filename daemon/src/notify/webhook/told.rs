@@ -63,6 +63,7 @@ pub(super) fn lines(message: &Message) -> Option<Vec<Told>> {
             for line in messages {
                 lines.push(Told::new(&line.at.rfc3339(), line.headline.clone()));
                 lines.extend(line.outcome.as_deref().map(|outcome| Told::new("Outcome", outcome)));
+                lines.extend(line.digest.map(|digest| Told::new("Digest", digest.short())));
             }
         }
         Body::Test { by } => lines.push(Told::new("Test", format!("{by} tries this channel"))),

@@ -185,6 +185,7 @@ fn text_of_others_is_plain_text_wherever_it_stands() {
             headline: attack.to_owned(),
             link: Some(LINK.to_owned()),
             outcome: Some(attack.to_owned()),
+            digest: None,
         };
         let digest = Message { body: Body::Digest(vec![line]), ..message.clone() };
         let test = Message { body: Body::Test { by: attack.to_owned() }, ..message.clone() };
@@ -261,11 +262,13 @@ fn a_digest_has_its_newest_lines() {
         headline: format!("line {number}"),
         link: Some(LINK.to_owned()),
         outcome: Some("Approved by bob".to_owned()),
+        digest: Some(digest_of(7)),
     };
     let body = Body::Digest((0..100).map(line).collect());
     let rendered = render(&Message { body, ..asked(Vec::new(), true) }, Kind::Buttons);
     check_limits(&rendered);
     let all = json!(rendered.blocks).to_string();
     assert!(all.contains("81 older messages") && all.contains("line 99"), "{all}");
+    assert!(all.contains(&format!("Digest `{}`", digest_of(7).short())), "{all}");
     assert!(!all.contains("\"line 80\"") && all.contains("line 81"));
 }
