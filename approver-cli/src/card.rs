@@ -18,12 +18,9 @@ use vouchsafe_proto::v1::{
 };
 
 pub(crate) use self::value::{applied, made};
-use crate::text::{safe_line, shortened};
+use crate::text::safe_line;
 use crate::time::{self, Time};
 use crate::words;
-
-/// Arguments longer than this are cut; the digest covers them all the same.
-const ARGUMENTS_CHARS_MAX: usize = 2_000;
 
 /// Where the text behind a label begins, less the indent.
 const LABEL_WIDTH: usize = 12;
@@ -181,8 +178,8 @@ impl Card {
             return self.lines("change", lines);
         }
         if !matches!(approval.arguments.as_str(), "" | "{}" | "null") {
-            let arguments = shortened(&safe_line(&approval.arguments), ARGUMENTS_CHARS_MAX);
-            self.line("arguments", &arguments);
+            // Whole, however long: whoever approves approves all of them.
+            self.line("arguments", &safe_line(&approval.arguments));
         }
     }
 

@@ -9,10 +9,6 @@ use crate::text::{safe_line, shortened};
 
 /// The resource that a change of the rules is about.
 const POLICY: &str = "vouchsafe://policy";
-/// Lines of a diff that are shown; the digest covers all of it all the same.
-const DIFF_LINES_MAX: usize = 200;
-/// Characters of a line of it.
-const LINE_CHARS_MAX: usize = 400;
 /// Characters of a digest that tell sets apart.
 const DIGEST_CHARS: usize = 12;
 
@@ -26,7 +22,7 @@ pub(super) fn is_about_rules(item: &ApprovalItem) -> bool {
     item.resource == POLICY
 }
 
-/// The change as lines that are safe to show; none where the arguments are not such.
+/// The change as lines that are safe to show, all of it; none where the arguments are not such.
 pub(super) fn lines(arguments: &str) -> Option<Vec<String>> {
     let arguments: Value = serde_json::from_str(arguments).ok()?;
     let diff = arguments.get("diff")?.as_str()?;
@@ -39,15 +35,8 @@ pub(super) fn lines(arguments: &str) -> Option<Vec<String>> {
         let names: Vec<String> = files.iter().map(file_name).collect();
         lines.push(format!("files: {}", names.join(", ")));
     }
-    let all = diff.lines().count();
-    lines.extend(diff.lines().take(DIFF_LINES_MAX).map(|line| {
-        // A tab is layout here, and nothing that steers.
-        shortened(&safe_line(&line.replace('\t', "    ")), LINE_CHARS_MAX)
-    }));
-    if all > DIFF_LINES_MAX {
-        let left = all.saturating_sub(DIFF_LINES_MAX);
-        lines.push(format!("CUT HERE: {left} more lines; `-o json` shows all of them"));
-    }
+    // A tab is layout here, and nothing that steers.
+    lines.extend(diff.lines().map(|line| safe_line(&line.replace('\t', "    "))));
     Some(lines)
 }
 
@@ -87,17 +76,12 @@ mod tests {
     }
 
     #[test]
-    fn no_line_steers_the_terminal_and_none_goes_on_for_ever() {
-        let long = format!("+{}\n+\u{1b}[2J\u{202e}\r\n", "x".repeat(1_000));
-        let lines = lines(&arguments(&long)).unwrap();
-        assert!(lines.iter().all(|line| line.chars().count() <= LINE_CHARS_MAX));
-        assert_eq!(lines.last().unwrap(), "+\\u{1b}[2J\\u{202e}");
-    }
-
-    #[test]
-    fn a_long_diff_is_cut_with_a_mark() {
-        let lines = lines(&arguments(&"+a rule\n".repeat(250))).unwrap();
-        assert_eq!(lines.last().unwrap(), "CUT HERE: 50 more lines; `-o json` shows all of them");
+    fn no_line_steers_the_terminal_and_none_is_left_out() {
+        let long = format!("+{}\n", "x".repeat(1_000));
+        let lines = lines(&arguments(&format!("{}+\u{1b}[2J\u{202e}\r\n", long.repeat(30))));
+        let lines = lines.unwrap();
+        assert_eq!((lines.len(), lines[31].len()), (2 + 31, 1_001));
+        assert_eq!(lines[32], "+\\u{1b}[2J\\u{202e}");
     }
 
     #[test]

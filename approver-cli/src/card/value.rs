@@ -10,8 +10,6 @@ use crate::text::{safe_line, shortened};
 const SECRETS: &str = "vouchsafe://secrets/";
 /// Characters of a digest that tell values apart.
 const DIGEST_CHARS: usize = 17;
-/// Characters of what something was or will be.
-const TEXT_CHARS_MAX: usize = 400;
 /// Lines of a public key: RSA with 4096 bits has 14.
 const KEY_LINES_MAX: usize = 20;
 
@@ -99,7 +97,7 @@ fn differs(difference: &Difference) -> String {
     let [what, before, after] =
         [&difference.what, &difference.before, &difference.after].map(|text| {
             let text = safe_line(text);
-            if text.is_empty() { "none".to_owned() } else { shortened(&text, TEXT_CHARS_MAX) }
+            if text.is_empty() { "none".to_owned() } else { text }
         });
     format!("{what}: {before} -> {after}")
 }

@@ -11,7 +11,7 @@ use askama::Template;
 use vouchsafe_core::approval::{Approval, Ask, Item, Status};
 use vouchsafe_core::caller::Transport;
 use vouchsafe_core::resource::{Operation, Resource};
-use vouchsafe_core::text::{echo, escape_json, escape_untrusted};
+use vouchsafe_core::text::{escape_json, escape_untrusted};
 use vouchsafe_core::time::UnixTime;
 
 pub(in crate::web::pages) use self::people::may_remember;
@@ -141,13 +141,14 @@ const fn verb(operation: Operation) -> &'static str {
 
 fn rows(view: &ApprovalView, now: UnixTime) -> Vec<Row> {
     let ask = view.approval.ask();
+    let changes = change::lines(ask);
     let pending = view.approval.status() == Status::Pending;
     let mut rows = vec![
         Row::new("Who asks", asker(ask)),
         Row::new("Wants", ask.items.iter().flat_map(|it| item(ask, it)).collect()),
         Row::new("For", ask.requested.map(|time| plain(span(time))).into_iter().collect()),
-        Row::new("Change", change::lines(ask)),
-        arguments(ask),
+        arguments(ask, &changes),
+        Row::new("Change", changes),
         Row::new("Needs", people::needs(view, now)),
         Row::new("May answer", past::may_answer(view)),
         Row::new("Reminded", people::reminded(&view.approval)),
@@ -227,8 +228,10 @@ fn item(ask: &Ask, item: &Item) -> Vec<Line> {
     lines
 }
 
-fn arguments(ask: &Ask) -> Row {
-    if matches!(ask.arguments.as_str(), "" | "{}" | "null") || change::is_of_rules(ask) {
+/// What it is called with, unless that is shown as a change of the rules.
+fn arguments(ask: &Ask, changes: &[Line]) -> Row {
+    let as_change = change::is_of_rules(ask) && !changes.is_empty();
+    if matches!(ask.arguments.as_str(), "" | "{}" | "null") || as_change {
         return Row::new("Arguments", Vec::new());
     }
     let arguments = shown(&escape_json(&ask.arguments));
@@ -278,9 +281,4 @@ fn mono(text: String) -> Line {
 /// Text of others, with whatever hides or steers written out.
 pub(in crate::web::pages) fn shown(text: &str) -> String {
     escape_untrusted(text).text
-}
-
-/// The same, cut.
-fn cut(text: &str, max: usize) -> String {
-    echo(text, max)
 }

@@ -5,16 +5,12 @@ use serde_json::Value;
 use vouchsafe_core::approval::{Applied, Approval, Ask, Change};
 use vouchsafe_core::resource::Resource;
 
-use super::{Line, SECRETS, cut, first, mono, plain, shown, soft};
+use super::{Line, SECRETS, first, mono, plain, shown, soft};
 
 /// Characters of a digest that tell values apart.
 const DIGEST_CHARS: usize = 17;
-/// Characters of what something was or will be.
-const TEXT_CHARS_MAX: usize = 400;
 /// Lines of a public key: RSA with 4096 bits has 14.
 const KEY_LINES_MAX: usize = 20;
-/// Lines of a diff that are shown; the digest covers all of it all the same.
-const DIFF_LINES_MAX: usize = 400;
 
 /// Whether it is about the rules themselves.
 pub(super) fn is_of_rules(ask: &Ask) -> bool {
@@ -118,12 +114,12 @@ fn of_secret(ask: &Ask, change: &Change) -> Vec<Line> {
 fn differs(what: &str, before: &str, after: &str) -> String {
     let [before, after] = [before, after].map(|text| match text {
         "" => "none".to_owned(),
-        text => cut(text, TEXT_CHARS_MAX),
+        text => shown(text),
     });
     format!("{what}: {before} → {after}")
 }
 
-/// A change of the rules as a diff; none where the arguments are no such change.
+/// A change of the rules as a diff, all of it; none where the arguments are no such change.
 fn of_rules(arguments: &str) -> Option<Vec<Line>> {
     let arguments: Value = serde_json::from_str(arguments).ok()?;
     let diff = arguments.get("diff")?.as_str()?;
@@ -137,20 +133,14 @@ fn of_rules(arguments: &str) -> Option<Vec<Line>> {
         let names: Vec<String> = files.iter().map(file_name).collect();
         lines.push(soft(format!("Files: {}", names.join(", "))));
     }
-    lines.extend(diff.lines().take(DIFF_LINES_MAX).map(|line| {
+    lines.extend(diff.lines().map(|line| {
         let class = match line.as_bytes().first() {
             Some(b'+') => "diff add",
             Some(b'-') => "diff take",
             _ => "diff",
         };
-        Line { text: cut(&line.replace('\t', "    "), TEXT_CHARS_MAX), class }
+        Line { text: shown(&line.replace('\t', "    ")), class }
     }));
-    let left = diff.lines().count().saturating_sub(DIFF_LINES_MAX);
-    if left > 0 {
-        lines.push(first(format!(
-            "CUT HERE: {left} more lines; `vouchsafe approvals show ID -o json` shows all of them"
-        )));
-    }
     Some(lines)
 }
 

@@ -1,9 +1,10 @@
 //! What happened before: to this key and these resources, and what has happened to them since.
 
 use vouchsafe_core::approval::{Approval, Status};
+use vouchsafe_core::text::echo;
 use vouchsafe_core::time::UnixTime;
 
-use super::{Line, cut, first, plain, shown, verb};
+use super::{Line, first, plain, shown, verb};
 use crate::broker::{ApprovalView, Evidence, PastDecision};
 use crate::web::pages::words::{count, moment};
 
@@ -86,7 +87,7 @@ fn decision(past: &PastDecision, now: UnixTime) -> String {
     };
     let why = match past.reason.as_str() {
         "" => String::new(),
-        reason => format!(": “{}”", cut(reason, REASON_CHARS_MAX)),
+        reason => format!(": “{}”", echo(reason, REASON_CHARS_MAX)),
     };
     let (when, by) = (moment(past.at, now).near, shown(&past.by));
     let (verb, status) = (verb(past.operation), past.status.as_str());
