@@ -1,5 +1,5 @@
 //! A daemon that is killed again and again while many clients work: what it has acknowledged is
-//! there afterwards, and what has ended stays ended.
+//! there afterwards, what has ended stays ended, and what people are to be told of reaches them.
 //!
 //! `KILL9_CYCLES` says how often, `KILL9_CLIENTS` how many work at once, `KILL9_SEED` replays the
 //! choices of a run (though not the scheduling of its processes).
@@ -7,12 +7,14 @@
 mod check;
 mod client;
 mod journal;
+mod told;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use vouchsafe_tests::hook::Receiver;
 use vouchsafe_tests::process::{Home, RealDaemon, User, setting};
 
 use self::check::Oracle;
@@ -32,7 +34,10 @@ async fn what_was_acknowledged_survives_kill_9() {
     let mut random = Random(seed);
 
     let home = Home::init().await;
-    home.configure("[http]\nlisten = \"127.0.0.1:0\"\n\n[mcp]\nblock_seconds = 0\n");
+    let receiver = Receiver::start().await;
+    let door = "[http]\nlisten = \"127.0.0.1:0\"\n\n[mcp]\nblock_seconds = 0\n";
+    home.configure(&format!("{door}\n{}", told::settings(&receiver)));
+    told::write_secret(&home);
     let mut daemon = RealDaemon::serve(home).await;
     let user = User::new(&daemon.path(), &daemon.admin_token());
     let mut keys = Vec::new();
@@ -63,6 +68,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         oracle.check(&daemon, &journal, cycle).await;
     }
     oracle.summary();
+    told::check(oracle.log(), &receiver).await;
     daemon.vouchsafe(["audit", "verify"]).await.ok();
     let home = daemon.stop().await;
     home.vouchsafed(["verify"]).await.ok();

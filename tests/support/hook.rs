@@ -182,15 +182,14 @@ async fn exchange(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()
     stream.get_mut().shutdown().await
 }
 
+/// One request; an error where it breaks off.
 async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Received> {
-    let mut line = String::new();
-    stream.read_line(&mut line).await?;
+    let line = read_line(stream).await?;
     let mut words = line.split(' ').map(str::to_owned);
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let mut headers = BTreeMap::new();
     loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await?;
+        let line = read_line(stream).await?;
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
@@ -199,4 +198,10 @@ async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Received> {
     stream.read_exact(&mut body).await?;
     let body = String::from_utf8(body).map_err(std::io::Error::other)?;
     Ok(Received { method, path, headers, body })
+}
+
+async fn read_line(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    if line.ends_with('\n') { Ok(line) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) }
 }

@@ -48,6 +48,11 @@ impl Oracle {
         self.events = events.len();
     }
 
+    /// The log, as it was after the last kill.
+    pub(super) fn log(&self) -> &[String] {
+        &self.log
+    }
+
     pub(super) fn summary(&self) {
         println!("{} acknowledged, {} entries in the log", self.events, self.log.len());
         assert!(self.events > 50, "next to nothing was acknowledged");
