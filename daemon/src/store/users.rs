@@ -33,6 +33,21 @@ impl Reader<'_> {
         user.map(|user| self.with_groups_and_roles(user)).transpose()
     }
 
+    /// The one user who is let in and whose address that is, as [`UserRecord::email`] has it, in
+    /// whatever case; none where it is several people's.
+    pub fn user_at(&self, address: &EmailAddress) -> Result<Option<UserRecord>, StoreError> {
+        let mut users = self.query(
+            "-- user_at
+             SELECT id, name, roles, enabled, created_at, last_used_at, email, slack_id,
+                    preferences FROM users
+             WHERE enabled = 1 AND lower(coalesce(email, name)) = lower($1) LIMIT 2",
+            params![address.as_str()],
+            user,
+        )?;
+        let only = users.pop().filter(|_| users.is_empty());
+        only.map(|user| self.with_groups_and_roles(user)).transpose()
+    }
+
     /// The user of that id.
     pub fn user(&self, id: UserId) -> Result<Option<UserRecord>, StoreError> {
         let user = self.query_opt(

@@ -43,8 +43,8 @@ impl Broker {
         self.inner.settings.channels.iter().any(|channel| channel.name == email)
     }
 
-    /// Sends a code to the address of the user of this name, if there is one. Whoever asks learns
-    /// nothing of that: all of it happens after this has answered, or not at all where too many are
+    /// Sends a code to the address of the user of this name or address, if there is one. Whoever
+    /// asks learns nothing of that: all of it happens after this has answered, or not at all where too many are
     /// being sent. Refuses an address that asks or fails too often.
     pub fn send_code(&self, name: &str, address: &str) -> Result<(), Refused> {
         let now = self.now().wall;
@@ -87,7 +87,7 @@ impl Broker {
         self.inner.signing.check(address, self.now().wall)?;
         let (name, code) = (name.to_owned(), Zeroizing::new(typed(code)));
         let found = move |tx: &mut Tx<'_>, vault: &Vault| {
-            let Some(user) = tx.user_named(&name)? else { return Ok(None) };
+            let Some(user) = somebody(tx, &name)? else { return Ok(None) };
             let Some(newest) = tx.newest_code(user.id)? else { return Ok(None) };
             if newest.tries >= CODE_TRIES_MAX {
                 return Ok(None);
@@ -187,17 +187,18 @@ impl Broker {
         }
     }
 
-    /// Makes a code for the user of this name and sends it.
+    /// Makes a code for the user of this name or address and sends it.
     async fn issue_code(&self, name: &str) -> Result<(), Refused> {
         let code = code()?;
         let id = SignInId::from_random(random()?);
         let mac = self.inner.vault.token_mac(&code_key(id), code.as_bytes()).to_vec();
+        let entry = nobody(Action::USER_CODE_ISSUED).detail("kind", "code");
         let subject = nobody(Action::USER_CODE_ISSUED).detail("user", echo(name, 64));
-        let (entry, name) = (subject.clone().detail("kind", "code"), name.to_owned());
+        let name = name.to_owned();
         // What is refused here anybody can have refused: the door says it, which has a limit.
         let record = self
             .run("issue_code", subject, move |tx| {
-                let found = tx.user_named(&name)?.filter(|record| record.email().is_some());
+                let found = somebody(tx, &name)?.filter(|record| record.email().is_some());
                 let Some(record) = found else { return Ok(Err(nowhere_to())) };
                 let now = tx.now().wall;
                 let hour = now.minus(Duration::from_hours(1));
@@ -212,7 +213,7 @@ impl Broker {
                 };
                 let until = now.plus(CODE_MAX);
                 tx.insert_sign_in(&fresh(id, kind, &mac, record.id, token_id, (now, until)))?;
-                tx.append(&entry)?;
+                tx.append(&entry.clone().detail("user", record.name.as_str()))?;
                 Ok(Ok(record))
             })
             .await??;
@@ -244,6 +245,18 @@ impl Broker {
             tracing::warn!(why = %undelivered.why, "a code to sign in could not be sent");
             Refused::new(Code::Internal, "a code to sign in could not be sent", undelivered.why)
         })
+    }
+}
+
+/// Whom somebody means who asks for a code or types one: the user of this name, or else the one
+/// whose address it is.
+fn somebody(tx: &Tx<'_>, name: &str) -> Result<Option<UserRecord>, Stop> {
+    if let Some(named) = tx.user_named(name)? {
+        return Ok(Some(named));
+    }
+    match name.parse() {
+        Ok(address) => Ok(tx.user_at(&address)?),
+        Err(_no_address) => Ok(None),
     }
 }
 
