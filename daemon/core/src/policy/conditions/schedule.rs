@@ -13,6 +13,9 @@ const MEND: &str = "write schedule = \"* 9-17 * * Mon-Fri\": minute, hour, day o
                     day of the week";
 /// The longest expression, in bytes.
 const BYTES_MAX: usize = 200;
+/// Minutes that are looked at for the next one: clocks that are set back repeat an hour or two, a
+/// change of the date line a day.
+const MINUTES_MAX: usize = 3_000;
 
 /// Minutes, in the zone that is named, or else the window's.
 #[derive(Clone, Debug)]
@@ -31,15 +34,16 @@ impl Schedule {
         Ok((self.minutes.includes(minute), found))
     }
 
-    /// The first of its minutes after this moment, in its own zone, or without one in UTC.
+    /// The first of its minutes after this moment, in its own zone, or without one in UTC. Where
+    /// clocks are set back, a minute may come twice, and only its first time counts.
     pub(super) fn next(&self, now: UnixTime) -> Option<UnixTime> {
         let zone = self.zone.unwrap_or(Zone::Utc);
         let local = zone.local(now).ok()?;
         self.minutes
             .after(&local.and_utc())
-            .take(3)
+            .take(MINUTES_MAX)
             .filter_map(|minute| zone.first(minute.naive_utc()))
-            // Where clocks are set back, a minute may come twice; the first time was told.
+            // In the second of two hours that show the same, all that is left of it is past.
             .find(|at| *at > now)
     }
 }
