@@ -65,7 +65,7 @@ struct Changes {
     #[arg(long, value_name = "TIMES")]
     quiet_hours: Option<String>,
     /// When they are told what can wait, all at once: five fields of cron and a time zone, like "0 9
-    /// * * Mon-Fri Europe/Berlin"; `none` for at once
+    /// * * Mon-Fri Europe/Berlin"; `none` for at once. Asks wait, too, and may expire before
     #[arg(long, value_name = "CRON")]
     digest: Option<String>,
 }

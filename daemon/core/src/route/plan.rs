@@ -69,7 +69,7 @@ pub enum Hold {
 /// if it was told of it before; a feed hears everything. People are told over the channels and of
 /// the events that they want, at their address for the channel; whoever has none is left out.
 /// Quiet hours and digests hold what is not urgent ([`Event::is_urgent`]); where somebody has both,
-/// the digest's time counts.
+/// it leaves with the first digest outside their quiet hours.
 pub fn plan(channels: &[Channel], occasion: &Occasion<'_>, now: UnixTime) -> Vec<Planned> {
     let mut planned = Vec::new();
     for channel in channels.iter().filter(|channel| subscribes(channel, occasion)) {
@@ -141,9 +141,10 @@ fn hold(person: &Person, event: Event, now: UnixTime) -> Hold {
         return Hold::No;
     }
     let Preferences { quiet, digest, .. } = &person.preferences;
-    match (digest, quiet.as_ref().and_then(|quiet| quiet.end(now))) {
-        (Some(digest), _) => Hold::Digest(digest.next(now)),
-        (None, Some(end)) => Hold::Until(end),
+    match (digest, quiet) {
+        (Some(digest), Some(quiet)) => Hold::Digest(digest.next_outside(quiet, now)),
+        (Some(digest), None) => Hold::Digest(digest.next(now)),
+        (None, Some(quiet)) => quiet.end(now).map_or(Hold::No, Hold::Until),
         (None, None) => Hold::No,
     }
 }

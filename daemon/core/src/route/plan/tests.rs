@@ -194,3 +194,19 @@ fn a_digest_gathers_what_can_wait() {
     assert!(told(Event::ApprovalDecided, NIGHT).contains(later));
     assert!(told(Event::Alert, NIGHT).contains("email>ann"));
 }
+
+#[test]
+fn a_digest_keeps_to_the_quiet_hours() {
+    let mut ann = person("ann");
+    ann.preferences.quiet = Some("22:00-07:00 UTC".parse().unwrap());
+    ann.preferences.digest = Some("0 * * * *".parse().unwrap());
+    let people = [ann];
+    let told = |event, now| planned(&occasion(event, &people), now);
+    let soon = "email>ann with others at 2026-11-21T13:00:00.000Z";
+    assert!(told(Event::ApprovalRequested, NOON).contains(soon));
+    let morning = "email>ann with others at 2026-11-22T07:00:00.000Z";
+    assert!(told(Event::ApprovalRequested, NIGHT).contains(morning));
+    for urgent in [Event::ApprovalEscalated, Event::BreakGlass, Event::Alert] {
+        assert!(told(urgent, NIGHT).contains("email>ann"), "{urgent}");
+    }
+}
