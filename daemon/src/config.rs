@@ -6,6 +6,7 @@
 
 mod environment;
 mod file;
+mod http;
 mod notify;
 
 use std::fmt;
@@ -15,12 +16,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use vouchsafe_core::policy::ApproverRef;
 
 pub use self::environment::Environment;
+pub use self::http::PublicUrl;
 pub(crate) use self::notify::mailbox;
 pub use self::notify::{
-    Email, Notify, PublicUrl, Slack, SlackWay, SmtpTls, Webhook, WebhookTemplate, WebhookUrl,
+    Email, Notify, Slack, SlackWay, SmtpTls, Webhook, WebhookTemplate, WebhookUrl,
 };
 
 /// The name of the file in a home.
@@ -72,11 +75,14 @@ pub struct Http {
     pub allowed_hosts: Vec<String>,
     /// `allowed_origins`: pages that may send requests; none, 50 at most.
     pub allowed_origins: Vec<String>,
+    /// `trusted_proxies`: addresses and networks, such as `10.0.0.0/8`, whose `X-Forwarded-For` is
+    /// believed; none, 50 at most.
+    pub trusted_proxies: Vec<IpNet>,
     /// `max_connections`: at once; 1024, and 1 to 65536.
     pub max_connections: usize,
     /// `public_url`: where people's browsers reach the daemon, such as
     /// `https://vouchsafe.example.com`; the links in messages begin so. None: the address itself.
-    /// Its name need not be in `allowed_hosts` too.
+    /// Without TLS it is this very machine. Its name need not be in `allowed_hosts` too.
     pub public_url: Option<PublicUrl>,
 }
 
@@ -222,6 +228,20 @@ impl Config {
         file::parse(path, &text, environment)
     }
 
+    /// What is allowed and yet hardly meant, each as a sentence: it keeps no daemon from starting.
+    pub fn warnings(&self) -> Vec<String> {
+        let channels: Vec<_> = self.notify.channels().map(|name| name.to_string()).collect();
+        if channels.is_empty() || self.http.public_url.is_some() {
+            return Vec::new();
+        }
+        vec![format!(
+            "the links in messages ({}) begin with http://{}, which other machines may not reach; \
+             set http.public_url to where people's browsers reach the daemon",
+            channels.join(", "),
+            self.http.listen
+        )]
+    }
+
     /// What holds where nothing is said, in this home.
     pub fn defaults(home: &Path) -> Self {
         Self {
@@ -229,6 +249,7 @@ impl Config {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7431)),
                 allowed_hosts: Vec::new(),
                 allowed_origins: Vec::new(),
+                trusted_proxies: Vec::new(),
                 max_connections: 1024,
                 public_url: None,
             },

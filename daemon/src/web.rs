@@ -14,6 +14,7 @@ mod people;
 mod refusal;
 mod respond;
 mod slack;
+mod whence;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -35,6 +36,7 @@ pub use self::connection::{Limits, serve};
 pub use self::guard::{NameError, Names};
 pub use self::people::people;
 pub use self::slack::{Slack, SlackApp, SlackApps, SlackForm};
+pub use self::whence::Proxies;
 use crate::telemetry::Metrics;
 
 /// The largest request body, in bytes.
@@ -53,6 +55,8 @@ pub struct Web {
     pub gatekeeper: Arc<dyn Gatekeeper>,
     /// Which names and origins requests may carry.
     pub names: Names,
+    /// Whose word is taken for where requests come from.
+    pub proxies: Proxies,
     /// Whether the daemon can serve.
     pub ready: Ready,
     /// Where requests are counted.
@@ -86,6 +90,7 @@ impl Web {
         programs
             .merge(people)
             .layer(from_fn(body::within_time))
+            .layer(from_fn_with_state(self.clone(), whence::note))
             .layer(from_fn_with_state(self, finish))
     }
 }

@@ -33,6 +33,7 @@ mod outbox;
 mod pages;
 mod pages_answers;
 mod pages_operators;
+mod pages_sign_in;
 mod people;
 mod policy;
 mod policy_changes;

@@ -14,7 +14,7 @@ use crate::home::Home;
 use crate::notify::Channels;
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
-use crate::web::{Limits, Names, Ready, Web};
+use crate::web::{Limits, Names, Proxies, Ready, Web};
 use crate::{grpc, mcp, web};
 
 /// Connections of the bridge's socket at once.
@@ -30,6 +30,7 @@ pub(super) struct Doors {
     http_addr: SocketAddr,
     http_connections_max: usize,
     names: Names,
+    proxies: Proxies,
 }
 
 impl Doors {
@@ -53,7 +54,17 @@ impl Doors {
         let mcp_socket = mcp::bind(&path).map_err(failed(path.display().to_string()))?;
         let grpc_socket = grpc::Listener::unix(&home.grpc_socket())?;
         let http_connections_max = config.http.max_connections;
-        Ok(Self { grpc_socket, grpc_tcp, mcp_socket, http, http_addr, http_connections_max, names })
+        let proxies = Proxies::new(config.http.trusted_proxies.clone());
+        Ok(Self {
+            grpc_socket,
+            grpc_tcp,
+            mcp_socket,
+            http,
+            http_addr,
+            http_connections_max,
+            names,
+            proxies,
+        })
     }
 
     pub(super) const fn http_addr(&self) -> SocketAddr {
@@ -87,6 +98,7 @@ impl Doors {
         let web = Web {
             gatekeeper: Arc::new(broker.clone()),
             names: self.names,
+            proxies: self.proxies,
             ready: ready(broker),
             metrics: metrics.clone(),
         };

@@ -11,16 +11,17 @@ use vouchsafe_core::policy::ApproverRef;
 use vouchsafe_core::text::echo;
 use vouchsafe_core::time::parse_duration;
 
+use super::http::HttpTable;
 use super::notify::NotifyTable;
 use super::{
-    Config, ConfigError, ConfigProblem, Environment, Grpc, GrpcTcp, Http, LogFormat, Policy,
+    Config, ConfigError, ConfigProblem, Environment, Grpc, GrpcTcp, LogFormat, Policy,
     PolicyApproval, RootKey, Secrets,
 };
 
 /// The most names in a list.
 const NAMES_MAX: usize = 50;
 /// How much of a name that is wrong is repeated, in characters.
-const NAME_ECHO_CHARS: usize = 100;
+pub(super) const NAME_ECHO_CHARS: usize = 100;
 /// The most words of a command.
 const COMMAND_WORDS_MAX: usize = 50;
 /// The longest time a deleted secret can be kept for.
@@ -47,16 +48,6 @@ struct File {
 struct SecretsTable {
     undelete_for: Option<Spanned<String>>,
     keep_versions: Option<Spanned<i64>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct HttpTable {
-    listen: Option<Spanned<String>>,
-    allowed_hosts: Option<Spanned<Vec<String>>>,
-    allowed_origins: Option<Spanned<Vec<String>>>,
-    max_connections: Option<Spanned<i64>>,
-    public_url: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -206,27 +197,6 @@ impl Check<'_> {
         }
     }
 
-    fn http(&mut self, table: HttpTable, http: &mut Http) {
-        let at = table.listen.as_ref().map_or(0, |listen| listen.span().start);
-        if let Some(listen) = self.address(table.listen, "http.listen") {
-            http.listen = listen;
-        }
-        http.public_url = self.public_url(table.public_url);
-        http.allowed_hosts = self.names(table.allowed_hosts, "http.allowed_hosts");
-        http.allowed_origins = self.names(table.allowed_origins, "http.allowed_origins");
-        if !http.listen.ip().is_loopback() && http.allowed_hosts.is_empty() {
-            let message = format!("http.listen is {}, which other machines reach", http.listen);
-            let mend = "list in http.allowed_hosts what clients call it, or listen on 127.0.0.1";
-            self.problem(at, message, mend);
-        }
-        let connections = table.max_connections;
-        if let Some(most) =
-            self.number(connections, "http.max_connections", 1..=65_536, "1 to 65536")
-        {
-            http.max_connections = usize::try_from(most).unwrap_or(usize::MAX);
-        }
-    }
-
     /// All three or none: there is no TCP without TLS.
     fn grpc(&mut self, table: GrpcTable, home: &Path) -> Option<GrpcTcp> {
         let GrpcTable { listen, tls_cert, tls_key } = table;
@@ -350,7 +320,11 @@ impl Check<'_> {
         value
     }
 
-    fn address(&mut self, field: Option<Spanned<String>>, name: &str) -> Option<SocketAddr> {
+    pub(super) fn address(
+        &mut self,
+        field: Option<Spanned<String>>,
+        name: &str,
+    ) -> Option<SocketAddr> {
         let field = field?;
         let parsed = field.get_ref().parse().ok();
         if parsed.is_none() {

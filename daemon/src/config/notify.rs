@@ -5,14 +5,12 @@ mod slack;
 mod webhook;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
 use vouchsafe_core::route::ChannelName;
-use vouchsafe_core::text::echo;
 use vouchsafe_core::time::{format_duration, parse_duration};
 
 pub(crate) use self::email::mailbox;
@@ -40,28 +38,6 @@ pub struct Notify {
     pub slack: Vec<Slack>,
     /// `[notify.webhook.NAME]`: each a channel `webhook:NAME`.
     pub webhooks: Vec<Webhook>,
-}
-
-/// Where browsers reach the daemon: a scheme, a host, and perhaps a port; nothing after it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct PublicUrl(String);
-
-impl PublicUrl {
-    /// As links begin: without a slash at the end.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Its host, with the port where one is given: what requests carry in `Host`.
-    pub fn authority(&self) -> &str {
-        self.0.split_once("://").map_or("", |(_, authority)| authority)
-    }
-}
-
-impl fmt::Display for PublicUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 impl Notify {
@@ -113,23 +89,6 @@ impl Check<'_> {
             notify.webhooks.extend(webhook::read(self, &name, table, home));
         }
         notify
-    }
-
-    pub(super) fn public_url(&mut self, field: Option<Spanned<String>>) -> Option<PublicUrl> {
-        let field = field?;
-        let text = field.get_ref().trim_end_matches('/');
-        let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        let fits = authority.is_some_and(|authority| {
-            (1..=255).contains(&authority.len())
-                && authority.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
-        });
-        if fits {
-            return Some(PublicUrl(text.to_owned()));
-        }
-        let message = format!("http.public_url is `{}`, which is no address", echo(text, 100));
-        let mend = "write a scheme and a host and no more, such as https://vouchsafe.example.com";
-        self.problem(field.span().start, message, mend);
-        None
     }
 
     /// Reads a time within limits.

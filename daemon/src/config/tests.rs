@@ -177,3 +177,44 @@ fn who_approves_changes_of_the_rules_is_checked() {
     assert!(parse("[policy]\napproval = \"none\"\n").unwrap().policy.approval.is_none());
     assert!(parse("[policy]\napproval = \"maybe\"\n").is_err());
 }
+
+#[test]
+fn what_stands_before_the_daemon_is_checked() {
+    let proxies = "[http]\ntrusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\", \"::1\"]\n";
+    let trusted = parse(proxies).unwrap().http.trusted_proxies;
+    assert_eq!(
+        trusted.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["127.0.0.1/32", "10.0.0.0/8", "::1/128"]
+    );
+    let error = parse("[http]\ntrusted_proxies = [\"10.0.0.0/33\"]\n").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/home/vouchsafe.toml:2: http.trusted_proxies has `10.0.0.0/33`, which is no address and no \
+         network; write addresses such as 127.0.0.1 or 10.0.0.0/8"
+    );
+    for url in ["https://vault.example.com", "http://localhost:7431", "http://[::1]:7431/"] {
+        assert!(parse(&format!("[http]\npublic_url = \"{url}\"\n")).is_ok(), "{url}");
+    }
+    let error = parse("[http]\npublic_url = \"http://vault.example.com\"\n").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/home/vouchsafe.toml:2: http.public_url is `http://vault.example.com`, and without TLS \
+         browsers keep nobody signed in: their cookie is for https:// alone, and for this very \
+         machine; put a proxy with TLS before it, and write https://"
+    );
+}
+
+#[test]
+fn links_that_lead_nowhere_are_warned_of() {
+    let webhook = "[notify.webhook.siem]\nurl = \"https://siem.example.com/x\"\n";
+    let told = parse(webhook);
+    let told = told.unwrap().warnings();
+    assert_eq!(
+        told,
+        ["the links in messages (webhook:siem) begin with http://127.0.0.1:7431, which other \
+          machines may not reach; set http.public_url to where people's browsers reach the daemon"]
+    );
+    let named = format!("[http]\npublic_url = \"https://vault.example.com\"\n{webhook}");
+    assert!(parse(&named).unwrap().warnings().is_empty());
+    assert!(parse("").unwrap().warnings().is_empty());
+}

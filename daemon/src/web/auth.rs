@@ -12,8 +12,8 @@ use vouchsafe_core::text;
 
 use super::Web;
 use super::refusal;
+use super::whence::Whence;
 use crate::broker::{Broker, Code, Refused};
-use crate::tasks::Peer;
 
 /// How much of what a client says of itself is kept, in characters.
 const CLAIM_CHARS_MAX: usize = 100;
@@ -135,7 +135,7 @@ fn claims(request: &Request) -> Claims {
         transport: Transport::Http,
         host: None,
         os_user: None,
-        address: request.extensions().get::<Peer>().and_then(Peer::address),
+        address: request.extensions().get::<Whence>().map(|whence| whence.address()),
     }
 }
 

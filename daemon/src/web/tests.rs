@@ -66,6 +66,7 @@ fn router(porter: &Arc<Porter>) -> Router {
     let web = Web {
         gatekeeper,
         names: Names::new(&[], &[], Some("127.0.0.1:7431".parse().unwrap())).unwrap(),
+        proxies: Proxies::default(),
         ready: Arc::new(|| async { Err("the store is starting".to_owned()) }.boxed()),
         metrics: Metrics::new(),
     };

@@ -12,8 +12,8 @@ use super::Pages;
 use super::layout::Turned;
 use super::session::Visitor;
 use crate::broker::{Code, Refused};
-use crate::tasks::Peer;
 use crate::web::guard::comes_from_us;
+use crate::web::whence::Whence;
 
 /// The largest form, in bytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
@@ -143,8 +143,8 @@ fn is_downgraded(parts: &Parts, pages: &Pages) -> bool {
 
 /// Where a request comes from.
 fn address(parts: &Parts) -> String {
-    let peer = parts.extensions.get::<Peer>().and_then(Peer::address);
-    peer.unwrap_or_else(|| "unknown".to_owned())
+    let whence = parts.extensions.get::<Whence>().map(|whence| whence.address());
+    whence.unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// A value as it stands in an address.
