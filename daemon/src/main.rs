@@ -113,6 +113,9 @@ impl Context {
         let home = Home::open(&self.dir)?;
         let config = self.config(&home)?;
         log(&config, &config.log.filter)?;
+        for warning in config.warnings() {
+            tracing::warn!("{warning}");
+        }
         runtime()?.block_on(async {
             let app = App::build(&config, home, clock()).await?;
             app::run(app, |running| {
@@ -169,6 +172,9 @@ impl Context {
                 return Ok(ExitCode::from(1));
             }
         };
+        for warning in config.warnings() {
+            say(&format!("warning: {warning}\n"));
+        }
         match app::check_config(&config, &home) {
             Ok(Checked::Good(rules)) => say(&format!("all is well: {rules} rules\n")),
             Ok(Checked::Serving) => say(

@@ -99,6 +99,14 @@ impl Names {
             ));
         }
         let from_us = own && comes_from_us(uri, headers);
+        if own && !from_us && hides_its_page(headers) {
+            return Err(Refused::new(
+                Code::InvalidArgument,
+                "the browser does not say which page sends this; it does over TLS, and to the very \
+                 machine it runs on",
+                "Open the page at an https:// address, or on the machine that runs the daemon.",
+            ));
+        }
         if !from_us && !self.origin_allowed(headers) {
             return Err(Refused::new(
                 Code::InvalidArgument,
@@ -182,6 +190,12 @@ pub(super) fn comes_from_us(uri: &Uri, headers: &HeaderMap) -> bool {
         (None, _) => from_here == Some(true),
         (Some(_), Some(_)) => false,
     }
+}
+
+/// Whether a browser may have sent this from one of our own pages and not have said so: they send
+/// no referrer, and what says it instead is sent over TLS and to this very machine alone.
+fn hides_its_page(headers: &HeaderMap) -> bool {
+    !headers.contains_key(FETCH_SITE) && headers.get(ORIGIN).is_some_and(|origin| origin == "null")
 }
 
 /// The one name that a request asks for; none where it names several.
