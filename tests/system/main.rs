@@ -32,6 +32,7 @@ mod main_path;
 mod outbox;
 mod pages;
 mod pages_answers;
+mod pages_live;
 mod pages_operators;
 mod pages_sign_in;
 mod people;

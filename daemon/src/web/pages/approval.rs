@@ -17,6 +17,7 @@ use serde_json::Value;
 use vouchsafe_core::approval::{Approval, Ballot};
 use vouchsafe_core::caller::{Role, User};
 use vouchsafe_core::id::ApprovalId;
+use vouchsafe_core::route::DeliveryStatus;
 use vouchsafe_core::time::UnixTime;
 
 use self::answer::Form;
@@ -28,8 +29,8 @@ use super::form::{Fields, Posted};
 use super::gate::Place;
 use super::layout::{Answer, Shell, page, refused_page, see_other, status};
 use super::session::Visitor;
-use super::words::{Moment, moment};
-use crate::broker::{ApprovalView, Broker, Delivery, Refused, StoredEntry};
+use super::words::{Moment, count, moment};
+use crate::broker::{ApprovalView, Broker, Delivery, Held, Refused, StoredEntry};
 
 /// The longest id that is looked for.
 const ID_BYTES_MAX: usize = 40;
@@ -49,6 +50,8 @@ struct ApprovalPage<'a> {
     /// The page's own address; none: it is behind a link, and does not look again by itself.
     here: Option<String>,
     link: bool,
+    /// The time, in milliseconds: what is shown is beside it.
+    now: i64,
 }
 
 /// One message about it.
@@ -57,7 +60,12 @@ struct Sent {
     channel: String,
     to: String,
     status: &'static str,
+    /// What it waits for, or how often it was tried; empty: nothing is to be said of it.
+    how: String,
+    /// When it is tried next.
+    due: Option<Moment>,
     at: Moment,
+    /// Why the last try failed.
     problem: String,
 }
 
@@ -174,6 +182,7 @@ pub(super) fn write(
         entries: beside.entries,
         here: (!seen.link).then(|| format!("/approvals/{}", view.approval.ask().id)),
         link: seen.link,
+        now: now.ms(),
     };
     page(problem.map_or(StatusCode::OK, |refused| status(refused.code.kind())), &template)
 }
@@ -219,11 +228,22 @@ async fn entries(visitor: &Visitor, id: ApprovalId) -> Vec<StoredEntry> {
 }
 
 fn sent(delivery: &Delivery, now: UnixTime) -> Sent {
+    let tries = count(u64::from(delivery.attempts), "try", "tries");
+    let (how, waits) = match (delivery.status, delivery.attempts, delivery.held) {
+        (DeliveryStatus::Queued, 0, Held::Quiet) => ("waits for quiet hours to end".into(), true),
+        (DeliveryStatus::Queued, 0, Held::Digest) => ("waits for the next digest".into(), true),
+        (DeliveryStatus::Queued, 0, Held::No) => ("waits to be sent".to_owned(), false),
+        (DeliveryStatus::Queued, ..) => (format!("{tries}, again"), true),
+        (DeliveryStatus::Failed, ..) => (format!("after {tries}"), false),
+        (DeliveryStatus::Sent | DeliveryStatus::Answered, ..) => (String::new(), false),
+    };
     Sent {
         event: delivery.event.as_str(),
         channel: delivery.channel.to_string(),
         to: delivery.user_name.as_deref().map(shown).unwrap_or_default(),
         status: delivery.status.as_str(),
+        how,
+        due: delivery.due_at.filter(|_| waits).map(|due| moment(due, now)),
         at: moment(delivery.settled_at.unwrap_or(delivery.queued_at), now),
         problem: delivery.problem.as_deref().map(shown).unwrap_or_default(),
     }

@@ -19,6 +19,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("app.css", "text/css; charset=utf-8", include_bytes!("../../../assets/app.css")),
     ("lists.css", "text/css; charset=utf-8", include_bytes!("../../../assets/lists.css")),
     ("app.js", "text/javascript; charset=utf-8", include_bytes!("../../../assets/app.js")),
+    ("live.js", "text/javascript; charset=utf-8", include_bytes!("../../../assets/live.js")),
     (
         "htmx.min.js",
         "text/javascript; charset=utf-8",

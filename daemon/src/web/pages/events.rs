@@ -20,7 +20,7 @@ use vouchsafe_core::id::UserId;
 use super::Pages;
 use super::gate::Place;
 use super::layout::Answer;
-use super::session::Visitor;
+use super::session::{EVENTS, Visitor};
 use crate::broker::{ApprovalChanges, Code, Refused};
 
 /// Pages that stay open, of one user and of all.
@@ -54,7 +54,7 @@ struct Open {
 }
 
 pub(super) fn routes() -> Router<Pages> {
-    Router::new().route("/events", get(events))
+    Router::new().route(EVENTS, get(events))
 }
 
 async fn events(State(pages): State<Pages>, visitor: Visitor) -> Answer {

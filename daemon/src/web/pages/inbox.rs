@@ -29,6 +29,8 @@ struct InboxPage {
     others: Vec<Waiting>,
     /// There is more than is shown.
     more: bool,
+    /// The time, in milliseconds: what is shown is beside it.
+    now: i64,
 }
 
 /// One approval that waits.
@@ -72,8 +74,28 @@ async fn show(visitor: Visitor) -> Answer {
         count => format!("Inbox ({count})"),
     };
     let shell = Shell::inside(&title, &visitor, Place::Inbox);
-    let template = InboxPage { shell, theirs: rows(theirs), others: rows(others), more };
+    let template =
+        InboxPage { shell, theirs: rows(theirs), others: rows(others), more, now: now.ms() };
     Ok(page(StatusCode::OK, &template))
+}
+
+impl InboxPage {
+    /// What somebody hears who does not see the list change.
+    fn tally(&self) -> String {
+        match (self.theirs.len(), self.others.len()) {
+            (0, 0) => "Nothing waits.".to_owned(),
+            (theirs, 0) => format!("{} for you to answer.", some(theirs)),
+            (0, others) => format!("{} for others to answer.", some(others)),
+            (theirs, others) => {
+                format!("{} for you to answer, and {others} for others.", some(theirs))
+            }
+        }
+    }
+}
+
+/// `1 approval waits`, `2 approvals wait`.
+fn some(count: usize) -> String {
+    if count == 1 { "1 approval waits".to_owned() } else { format!("{count} approvals wait") }
 }
 
 fn waiting(view: &ApprovalView, now: UnixTime) -> Option<Waiting> {

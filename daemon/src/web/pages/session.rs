@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::COOKIE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use vouchsafe_core::caller::{User, UserRecord};
 use zeroize::Zeroizing;
 
@@ -89,7 +89,7 @@ impl Visitor {
         let cookie = cookie(&parts.headers).ok_or_else(nobody)?;
         let (user, record) = broker.session_user(cookie).await?;
         // What a page asks for by itself keeps no session alive.
-        if parts.uri.query() != Some(LIVE) && parts.uri.path() != "/events" {
+        if parts.uri.query() != Some(LIVE) && parts.uri.path() != EVENTS {
             broker.uses_session(&user);
         }
         let cookie = Zeroizing::new(cookie.to_owned());
@@ -109,6 +109,8 @@ impl fmt::Debug for Visitor {
 
 /// The query of what a page asks for by itself.
 pub(super) const LIVE: &str = "live";
+/// Where a page that stays open is told that something has changed.
+pub(super) const EVENTS: &str = "/events";
 
 impl FromRequestParts<Pages> for Visitor {
     type Rejection = Turned;
@@ -139,6 +141,10 @@ fn not_signed_in(parts: &Parts, refused: &Refused) -> Response {
     if parts.method != Method::GET && parts.method != Method::HEAD {
         return refused_page(Shell::outside("Signed out"), refused);
     }
+    if parts.uri.path() == EVENTS {
+        // No page: whatever listens here would take another page for a stream that broke off.
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
     let path = local(&path_of(&parts.uri)).unwrap_or_else(|| "/inbox".to_owned());
     // From a mail or another page a browser sends no strict cookie. Asked for once more by a page
     // of ours, it does; who has none then has to sign in.
@@ -156,9 +162,8 @@ fn not_signed_in(parts: &Parts, refused: &Refused) -> Response {
     };
     if parts.headers.contains_key("hx-request") {
         // A part of a page is asked for; the whole page has to go.
-        let mut response = Response::default();
-        *response.status_mut() = StatusCode::UNAUTHORIZED;
-        if let Ok(sign_in) = HeaderValue::from_str("/signin") {
+        let mut response = StatusCode::UNAUTHORIZED.into_response();
+        if let Ok(sign_in) = HeaderValue::from_str(&sign_in) {
             response.headers_mut().insert("hx-redirect", sign_in);
         }
         return response;
