@@ -82,10 +82,11 @@ async fn the_inspector_lists_and_calls() {
     assert!(!refused.status.success(), "{refused:?}");
 }
 
-/// With the secrets and keys of the scenario. A call waits two seconds for people.
+/// With the secrets and keys of the scenario. A call waits fifteen seconds for people: in
+/// less, a busy machine may not start the command line twice.
 async fn daemon() -> RealDaemon {
     let home = Home::init().await;
-    home.configure("[http]\nlisten = \"127.0.0.1:0\"\n\n[mcp]\nblock_seconds = 2\n");
+    home.configure("[http]\nlisten = \"127.0.0.1:0\"\n\n[mcp]\nblock_seconds = 15\n");
     let daemon = RealDaemon::serve(home).await;
     for path in ["asked/ONE", "asked/TWO", "asked/THREE", "asked/FOUR", "free/PLAIN"] {
         daemon.put(path, VALUE).await;

@@ -99,6 +99,10 @@ async function scenario(agent) {
   assert.equal(one.needs, 'approval');
   assert(!JSON.stringify(listed).includes(EXPECTED));
 
+  // Nobody answers this one in time, which takes its time: it waits beside the others.
+  const unanswered = agent.call('read_secret', ask('THREE'));
+  await pending('THREE');
+
   // A person approves while the call waits.
   const progress = [];
   let call = agent.call('read_secret', ask('ONE'), { onprogress: (p) => progress.push(p.progress) });
@@ -119,15 +123,6 @@ async function scenario(agent) {
   assert.equal(denied.structuredContent.status, 'denied');
   assert.match(denied.structuredContent.reason, /not on a Friday/);
 
-  // Nobody answers in time: a handle, and the answer by it.
-  const handle = (await agent.call('read_secret', ask('THREE'))).structuredContent;
-  assert.equal(handle.status, 'pending');
-  await vouchsafe('approve', handle.approval_id, '--yes');
-  const approved = await agent.call(handle.next.tool, handle.next.arguments);
-  assert.equal(approved.structuredContent.status, 'approved');
-  const third = await agent.call('read_secret', ask('THREE'));
-  assert.equal(third.structuredContent.value, EXPECTED);
-
   // Giving up does not take the ask back.
   const patience = new AbortController();
   call = agent.call('read_secret', ask('FOUR'), { signal: patience.signal });
@@ -142,6 +137,15 @@ async function scenario(agent) {
   assert(resources.some((resource) => resource.uri === uri('ONE')));
   const { contents } = await agent.readResource({ uri: 'vouchsafe://secrets/free/PLAIN' });
   assert.equal(contents[0].text, EXPECTED);
+
+  // A handle, and the answer by it.
+  const handle = (await unanswered).structuredContent;
+  assert.equal(handle.status, 'pending');
+  await vouchsafe('approve', handle.approval_id, '--yes');
+  const approved = await agent.call(handle.next.tool, handle.next.arguments);
+  assert.equal(approved.structuredContent.status, 'approved');
+  const third = await agent.call('read_secret', ask('THREE'));
+  assert.equal(third.structuredContent.value, EXPECTED);
 }
 
 let agent = await connect('revealing');

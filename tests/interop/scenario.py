@@ -88,6 +88,10 @@ async def scenario(client):
     assert by_uri[uri("ONE")]["needs"] == "approval", by_uri
     assert EXPECTED not in listed.model_dump_json()
 
+    # Nobody answers this one in time, which takes its time: it waits beside the others.
+    unanswered = asyncio.create_task(client.call_tool("read_secret", ask("THREE")))
+    await pending("THREE")
+
     # A person approves while the call waits.
     progress = []
     async def on_progress(done, total, message):
@@ -111,16 +115,6 @@ async def scenario(client):
     assert denied.is_error and denied.structured_content["status"] == "denied", denied
     assert "not on a Friday" in denied.structured_content["reason"], denied
 
-    # Nobody answers in time: a handle, and the answer by it.
-    handle = (await client.call_tool("read_secret", ask("THREE"))).structured_content
-    assert handle["status"] == "pending", handle
-    assert handle["next"]["tool"] == "await_approval", handle
-    await vouchsafe("approve", handle["approval_id"], "--yes")
-    answer = await client.call_tool("await_approval", handle["next"]["arguments"])
-    assert answer.structured_content["status"] == "approved", answer
-    answer = await client.call_tool("read_secret", ask("THREE"))
-    assert answer.structured_content["value"] == EXPECTED, answer
-
     # Giving up does not take the ask back.
     call = asyncio.create_task(client.call_tool("read_secret", ask("FOUR")))
     id = await pending("FOUR")
@@ -133,6 +127,16 @@ async def scenario(client):
     assert uri("ONE") in {str(resource.uri) for resource in resources}, resources
     contents = (await client.read_resource("vouchsafe://secrets/free/PLAIN")).contents
     assert contents[0].text == EXPECTED, contents
+
+    # A handle, and the answer by it.
+    handle = (await unanswered).structured_content
+    assert handle["status"] == "pending", handle
+    assert handle["next"]["tool"] == "await_approval", handle
+    await vouchsafe("approve", handle["approval_id"], "--yes")
+    answer = await client.call_tool("await_approval", handle["next"]["arguments"])
+    assert answer.structured_content["status"] == "approved", answer
+    answer = await client.call_tool("read_secret", ask("THREE"))
+    assert answer.structured_content["value"] == EXPECTED, answer
 
 
 async def masked(client):
