@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
 
 /// How long anything may take that should happen at once, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often is looked for what nobody announces.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 

@@ -261,7 +261,7 @@ pub async fn act_at(daemon: &TestDaemon, payload: &Value, at: i64) -> Exchange {
 
 /// Sends this to where Slack's requests go.
 pub async fn raw(daemon: &TestDaemon, body: &str, headers: &[(&str, &str)]) -> Exchange {
-    let client = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+    let client = Client::builder().no_proxy().timeout(Duration::from_mins(1)).build().unwrap();
     let mut request = client.post(daemon.url("/slack/actions")).body(body.to_owned());
     for (name, value) in headers {
         request = request.header(*name, *value);
