@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::fs::statvfs;
 use tempfile::TempDir;
 use vouchsafe_core::caller::{Agent, Claims, Role, User};
 use vouchsafe_core::policy::Options;
@@ -24,13 +25,18 @@ use crate::clock::TestClock;
 /// The first admin of every test home.
 pub const ADMIN: &str = "admin";
 
-/// A new folder for a home; in memory where the machine has such a place, for `fsync` on a busy
-/// disk is most of what a test would wait for.
+/// So much is free where homes are made in memory: each sets 16 MiB aside, and many tests run at
+/// once.
+const MEMORY_FREE_MIN: u64 = 1 << 30;
+
+/// A new folder for a home; in memory where the machine has such a place with room in it, for
+/// `fsync` on a busy disk is most of what a test would wait for.
 pub fn temp_home() -> TempDir {
     let memory = Path::new("/dev/shm");
     let mut private = tempfile::Builder::new();
     private.permissions(Permissions::from_mode(0o700));
-    if memory.is_dir() { private.tempdir_in(memory) } else { private.tempdir() }.unwrap()
+    let free = statvfs(memory).map_or(0, |about| about.f_bavail.saturating_mul(about.f_frsize));
+    if free >= MEMORY_FREE_MIN { private.tempdir_in(memory) } else { private.tempdir() }.unwrap()
 }
 
 /// A broker on a home of its own.
