@@ -11,7 +11,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -87,11 +87,16 @@ pub struct Taken {
     pub connection: usize,
 }
 
+/// Connections that wait to be taken at most.
+const BACKLOG: u32 = 128;
+
 /// The server. It ends with the value.
 #[derive(Debug)]
 pub struct SmtpServer {
     /// Where it listens, or did.
     pub addr: SocketAddr,
+    /// Bound and never listening: the port is nobody else's while the server is down.
+    _port: TcpSocket,
     shared: Arc<Shared>,
     listening: Mutex<Option<JoinHandle<()>>>,
 }
@@ -117,10 +122,10 @@ impl SmtpServer {
     /// One that is up.
     pub async fn start(tls: Tls) -> Self {
         let shared = Arc::new(Shared { tls, state: Mutex::default() });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let server = Self { addr, shared, listening: Mutex::new(None) };
-        server.listen(listener);
+        let port = bound("127.0.0.1:0".parse().unwrap());
+        let addr = port.local_addr().unwrap();
+        let server = Self { addr, _port: port, shared, listening: Mutex::new(None) };
+        server.up().await;
         server
     }
 
@@ -166,8 +171,9 @@ impl SmtpServer {
     }
 
     /// It listens again, at the same port.
+    #[expect(clippy::unused_async, reason = "it is waited for as `down` is")]
     pub async fn up(&self) {
-        self.listen(TcpListener::bind(self.addr).await.unwrap());
+        self.listen(bound(self.addr).listen(BACKLOG).unwrap());
     }
 
     /// Every mail that it took so far.
@@ -201,6 +207,15 @@ impl SmtpServer {
         });
         *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(listening);
     }
+}
+
+/// A socket at this address, which it shares with our other ones there.
+fn bound(addr: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.set_reuseport(true).unwrap();
+    socket.bind(addr).unwrap();
+    socket
 }
 
 impl Drop for SmtpServer {
