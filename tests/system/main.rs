@@ -46,6 +46,7 @@ mod respond;
 mod restart;
 mod roles;
 mod routing;
+mod routing_more;
 mod secrets;
 mod secrets_upkeep;
 mod sessions;

@@ -11,7 +11,7 @@ use vouchsafe_tests::smtp::{SmtpServer, Tls};
 use crate::minutes;
 
 /// The rule of production, with who is escalated to and what limits its channels.
-fn rules(more: &str) -> String {
+pub(crate) fn rules(more: &str) -> String {
     format!(
         "[[rule]]\nname = \"Production\"\nresource = \"vouchsafe://secrets/production/*\"\n\
          operations = [\"list\", \"use\", \"read\"]\napprovers = [\"group:oncall\"]\n\
@@ -20,7 +20,7 @@ fn rules(more: &str) -> String {
 }
 
 /// A daemon whose people have addresses, and are told by e-mail alone.
-async fn mailing(smtp: &SmtpServer, rules: &str) -> TestDaemon {
+pub(crate) async fn mailing(smtp: &SmtpServer, rules: &str) -> TestDaemon {
     let daemon = TestDaemon::builder()
         .settings(&smtp.settings(""))
         .rules(rules)
@@ -42,12 +42,12 @@ async fn mailing(smtp: &SmtpServer, rules: &str) -> TestDaemon {
     daemon
 }
 
-async fn prefers(daemon: &TestDaemon, change: UpdateUserRequest) {
+pub(crate) async fn prefers(daemon: &TestDaemon, change: UpdateUserRequest) {
     daemon.admin().users().update_user(change).await.unwrap();
 }
 
 /// Whom a mail went to, and its subject.
-fn mails(smtp: &SmtpServer) -> Vec<(String, String)> {
+pub(crate) fn mails(smtp: &SmtpServer) -> Vec<(String, String)> {
     let mut all: Vec<_> = smtp
         .taken()
         .iter()
@@ -63,7 +63,7 @@ fn mails(smtp: &SmtpServer) -> Vec<(String, String)> {
 }
 
 /// The names of whom mails went to, once there are so many of them.
-async fn told(smtp: &SmtpServer, count: usize) -> Vec<String> {
+pub(crate) async fn told(smtp: &SmtpServer, count: usize) -> Vec<String> {
     smtp.arrived(count).await;
     let to = mails(smtp).into_iter().map(|(to, _)| to.replace("@example.com", ""));
     to.collect()

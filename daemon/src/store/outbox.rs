@@ -223,6 +223,21 @@ impl Reader<'_> {
         )
     }
 
+    /// Whether the same person or place is to be asked the same over the same channel, by a message
+    /// that still waits and leaves no later than this one would.
+    pub fn is_asked_already(&self, delivery: &Delivery) -> Result<bool, StoreError> {
+        let found = self.query_opt(
+            "-- is_asked_already
+             SELECT 1 FROM deliveries
+             WHERE lane = $1 AND status = 'queued'
+               AND event IN ('approval.requested', 'approval.reminder', 'approval.escalated')
+               AND (held = 'no' OR attempts > 0 OR due_at <= $2) LIMIT 1",
+            params![delivery.lane(), delivery.due_at.map(UnixTime::ms)],
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
+    }
+
     /// One message.
     pub fn delivery(&self, id: MessageId) -> Result<Option<Delivery>, StoreError> {
         self.query_opt(
@@ -439,6 +454,16 @@ impl Tx<'_> {
             params![at.ms(), give_up_at.ms(), id.to_string()],
         )?;
         Ok(changed == 1)
+    }
+
+    /// Takes a message out that still waits: there is nothing left to say.
+    pub fn drop_delivery(&mut self, id: MessageId) -> Result<(), StoreError> {
+        self.execute(
+            "-- drop_delivery
+             DELETE FROM deliveries WHERE id = $1 AND status = 'queued'",
+            params![id.to_string()],
+        )?;
+        Ok(())
     }
 
     /// Notes that a person has answered what they were told of an approval, and in Slack what its

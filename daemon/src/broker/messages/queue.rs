@@ -8,7 +8,8 @@ use vouchsafe_core::approval::Approval;
 use vouchsafe_core::audit::{Action, Entry, Outcome, Via};
 use vouchsafe_core::id::{MessageId, UserId};
 use vouchsafe_core::route::{
-    Again, Audience, Body, Channel, ChannelName, DeliveryStatus, Message, Receipt, Undelivered,
+    Again, Audience, Body, Channel, ChannelName, DeliveryStatus, Event, Message, Receipt,
+    Undelivered,
 };
 use vouchsafe_core::text::echo;
 use vouchsafe_core::time::{Now, UnixTime};
@@ -16,7 +17,7 @@ use vouchsafe_core::time::{Now, UnixTime};
 use super::super::{Broker, Refused, Stop, entries, random};
 use super::Pause;
 use super::compose::Composer;
-use crate::store::{Delivery, Held, Tx};
+use crate::store::{Delivery, Held, Reader, Tx};
 
 /// Messages that one look takes at most.
 const LOOK_MAX: u32 = 64;
@@ -84,20 +85,24 @@ impl Broker {
             return Ok(Vec::new());
         }
         let composer = Composer { base: self.base_url(), channel: channel.clone() };
-        let (name, busy) = (channel.name.clone(), busy.clone());
+        let (carrier, busy) = (channel.clone(), busy.clone());
         let digest_max = match channel.audience {
             Audience::Email | Audience::Place => DIGEST_MAX,
             Audience::SlackUser => DIGEST_SLACK_MAX,
         };
-        let parcels = self
+        let (parcels, moot) = self
             .look("parcels", move |reader| {
                 let limit = u32::try_from(busy.len()).unwrap_or(u32::MAX).saturating_add(LOOK_MAX);
-                let due = reader.due_deliveries(&name, now.wall, limit)?;
+                let due = reader.due_deliveries(&carrier.name, now.wall, limit)?;
                 let mut told = BTreeSet::<UserId>::new();
-                let mut parcels = Vec::new();
+                let (mut parcels, mut moot) = (Vec::new(), Vec::new());
                 for delivery in due.into_iter().filter(|delivery| !busy.contains(&delivery.id)) {
                     if parcels.len() >= most {
                         break;
+                    }
+                    if is_moot(reader, &carrier, &delivery)? {
+                        moot.push(delivery.id);
+                        continue;
                     }
                     let digest = delivery.user.filter(|_| delivery.held == Held::Digest);
                     let Some(user) = digest else {
@@ -106,23 +111,52 @@ impl Broker {
                         continue;
                     };
                     if told.insert(user) {
-                        let deliveries =
-                            reader.digest_deliveries(&name, user, now.wall, digest_max)?;
-                        if deliveries.iter().any(|delivery| busy.contains(&delivery.id)) {
+                        let all =
+                            reader.digest_deliveries(&carrier.name, user, now.wall, digest_max)?;
+                        if all.iter().any(|delivery| busy.contains(&delivery.id)) {
                             continue;
                         }
-                        let message = composer.digest(reader, &deliveries)?;
-                        parcels.push(Parcel { deliveries, message });
+                        let mut deliveries = Vec::new();
+                        for delivery in all {
+                            if !is_moot(reader, &carrier, &delivery)? {
+                                deliveries.push(delivery);
+                            }
+                        }
+                        if !deliveries.is_empty() {
+                            let message = composer.digest(reader, &deliveries)?;
+                            parcels.push(Parcel { deliveries, message });
+                        }
                     }
                 }
-                Ok(parcels)
+                Ok((parcels, moot))
             })
             .await?;
+        self.drop_moot(moot).await;
         let mut linked = Vec::new();
         for parcel in parcels {
             linked.push(self.with_link(channel, parcel).await);
         }
         Ok(linked)
+    }
+
+    /// Takes reminders out that have nothing left to remind of, and has the channel look again:
+    /// what is behind them in their lanes may leave.
+    async fn drop_moot(&self, moot: Vec<MessageId>) {
+        if moot.is_empty() {
+            return;
+        }
+        let subject = entries::by_system(Action::MESSAGE_FAILED);
+        let dropped = self.run_essential("drop_moot", subject, move |tx| {
+            for id in &moot {
+                tx.drop_delivery(*id)?;
+            }
+            Ok(())
+        });
+        match dropped.await {
+            Ok(()) => self.inner.delivering.wake(),
+            // They wait, unsent, until it can be saved.
+            Err(refused) => tracing::warn!(code = %refused.code, "old reminders were not dropped"),
+        }
     }
 
     /// Adds the link that answers without signing in, where such links are on.
@@ -362,6 +396,17 @@ impl Broker {
             pauses.entry(channel.clone()).or_insert(none).alarmed_at = Some(now);
         }
     }
+}
+
+/// Whether this reminds people of an approval that has settled by now. A feed hears of it all the
+/// same.
+fn is_moot(reader: &Reader<'_>, channel: &Channel, delivery: &Delivery) -> Result<bool, Stop> {
+    let (Event::ApprovalReminder, Some(id), false) =
+        (delivery.event, delivery.approval, channel.feed)
+    else {
+        return Ok(false);
+    };
+    Ok(!matches!(reader.approval(id)?, Some(Approval::Pending(_))))
 }
 
 /// Twice as long each time, up to a bound; between half of that and all of it, so that not everybody

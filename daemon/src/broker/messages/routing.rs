@@ -12,12 +12,13 @@ use vouchsafe_core::caller::{Role, Roles};
 use vouchsafe_core::id::{ID_BYTES, LeaseId, MessageId, ProjectId, UserId};
 use vouchsafe_core::policy::Directory;
 use vouchsafe_core::route::{
-    Channel, ChannelName, DeliveryStatus, Event, Hold, Occasion, Person, Planned, plan,
+    Channel, ChannelName, DeliveryStatus, Event, Hold, Occasion, Person, Planned, Untold, plan,
+    untold,
 };
 
 use super::super::evidence::who_may_answer;
 use super::super::{Broker, Refused, Stop, entries, random};
-use crate::store::{Delivery, Held, Reader, Tx, Unrouted};
+use crate::store::{Delivery, Held, Reader, StoreError, Tx, Unrouted};
 
 /// Entries that are routed in one transaction at most.
 const BATCH: u32 = 100;
@@ -105,11 +106,25 @@ fn route(tx: &mut Tx<'_>, routes: &Routes) -> Result<bool, Stop> {
         for planned in plan(channels, &occasion, tx.now().wall) {
             number += 1;
             let id = routes.id(number);
-            tx.insert_delivery(&delivery(tx, happened, planned, id, routes.give_up_after))?;
+            let message = delivery(tx, happened, planned, id, routes.give_up_after);
+            if !is_said_already(tx, &message, channels)? {
+                tx.insert_delivery(&message)?;
+            }
         }
         tx.routed(happened.seq)?;
     }
     Ok(batch.len() == usize::try_from(BATCH).unwrap_or(usize::MAX))
+}
+
+/// Whether this reminds somebody of what a message asks them that still waits for them: that one
+/// says the same when it leaves. A feed hears everything.
+fn is_said_already(
+    tx: &Tx<'_>,
+    message: &Delivery,
+    channels: &[Channel],
+) -> Result<bool, StoreError> {
+    let feed = channels.iter().any(|channel| channel.feed && channel.name == message.channel);
+    Ok(message.event == Event::ApprovalReminder && !feed && tx.is_asked_already(message)?)
 }
 
 impl Routes {
