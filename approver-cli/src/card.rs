@@ -51,6 +51,7 @@ pub(crate) fn card(approval: &Approval, now: Time) -> String {
         card.lines("needs", people::needs(requirement, now));
     }
     card.wrapped("may answer", past::may_answer(approval));
+    card.wrapped("not told", past::not_told(approval));
     if approval.status() == ApprovalStatus::Pending {
         card.lines("reminded", people::reminded(approval));
     }
@@ -395,6 +396,7 @@ pub(crate) mod tests {
                 moved_on: vec![
                     "production/DATABASE_URL is at version 4 now, and 3 was asked for".to_owned(),
                 ],
+                not_told: Vec::new(),
             }),
             ..approval()
         }

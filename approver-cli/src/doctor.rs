@@ -20,18 +20,22 @@ const COLUMNS: [Column; 4] =
 struct Check {
     name: String,
     ok: bool,
+    /// It is no fault, but somebody should look at it.
+    warning: bool,
     detail: String,
-    /// What to do about a fault.
+    /// What to do about it.
     mend: String,
 }
 
 impl Check {
     fn ok(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { name: name.into(), ok: true, detail: detail.into(), mend: String::new() }
+        let (name, detail) = (name.into(), detail.into());
+        Self { name, ok: true, warning: false, detail, mend: String::new() }
     }
 
     fn fault(name: impl Into<String>, detail: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { name: name.into(), ok: false, detail: detail.into(), mend: mend.into() }
+        let (name, detail, mend) = (name.into(), detail.into(), mend.into());
+        Self { name, ok: false, warning: false, detail, mend }
     }
 }
 
@@ -110,6 +114,7 @@ async fn daemon_checks(context: &Context) -> Vec<Check> {
         Ok(answer) => checks.extend(answer.into_inner().results.into_iter().map(|result| Check {
             name: result.name,
             ok: result.ok,
+            warning: result.warning,
             detail: result.detail,
             mend: result.mend,
         })),
@@ -154,12 +159,20 @@ fn failed(name: &str, error: CliError) -> Check {
     Check::fault(name, error.message, error.next.unwrap_or_default())
 }
 
+const fn judgement(check: &Check) -> &'static str {
+    match check {
+        Check { ok: false, .. } => "fault",
+        Check { warning: true, .. } => "warning",
+        Check { .. } => "ok",
+    }
+}
+
 fn record(check: &Check, is_json: bool) -> Record {
     let named = Record::new().text("name", &check.name);
     let judged = if is_json {
-        named.flag("ok", check.ok)
+        named.flag("ok", check.ok).flag("warning", check.warning)
     } else {
-        named.text("result", if check.ok { "ok" } else { "fault" })
+        named.text("result", judgement(check))
     };
     judged.text("detail", &check.detail).text("mend", &check.mend)
 }
@@ -187,6 +200,14 @@ mod tests {
         let status = ShowStatusResponse { stops: stop, ..ShowStatusResponse::default() };
         let check = stops(&status).unwrap();
         assert!(!check.ok && check.mend.contains("vouchsafe resume"));
+    }
+
+    #[test]
+    fn a_warning_is_told_apart_from_a_fault() {
+        let warning = Check { warning: true, ..Check::ok("approvers", "no channel tells bob") };
+        assert_eq!((warning.ok, judgement(&warning)), (true, "warning"));
+        assert_eq!(judgement(&Check::ok("rules", "3 are in force")), "ok");
+        assert_eq!(judgement(&Check::fault("rules", "refused", "mend them")), "fault");
     }
 
     #[test]

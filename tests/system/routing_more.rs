@@ -1,13 +1,15 @@
-//! What waits for people: it keeps to their quiet hours, and comes once.
+//! What waits for people: it keeps to their quiet hours, comes once, and says whom nobody told.
 
 use std::time::Duration;
 
 use vouchsafe_proto::v1::{
-    Delivery, DeliveryHold, DeliveryStatus, UpdateUserRequest,
+    CheckResult, Delivery, DeliveryHold, DeliveryStatus, NotTold, RunChecksRequest,
+    UpdateUserRequest,
 };
 use vouchsafe_tests::daemon::TestDaemon;
 use vouchsafe_tests::events::eventually;
 use vouchsafe_tests::hook::{Receiver, Reply};
+use vouchsafe_tests::pages::Browser;
 use vouchsafe_tests::smtp::{SmtpServer, Tls};
 
 use crate::minutes;
@@ -181,4 +183,78 @@ async fn a_digest_reminds_nobody_of_what_was_answered() {
     let subjects = subjects(&smtp, "bob");
     let digests = subjects.iter().filter(|subject| subject.contains("1 message since")).count();
     assert_eq!((subjects.len(), digests), (2, 1), "{subjects:?}");
+}
+
+#[tokio::test]
+async fn an_ask_shows_who_may_answer_and_is_told_by_no_channel() {
+    let smtp = SmtpServer::start(Tls::None).await;
+    let more = "escalate_after = \"20m\"\nescalate_to = [\"dan\"]\n";
+    let daemon = mailing(&smtp, &rules(more)).await;
+    prefers(&daemon, UpdateUserRequest { set_email: true, ..change("bob") }).await;
+    prefers(&daemon, UpdateUserRequest { set_notify_channels: true, ..change("dan") }).await;
+    let asked = daemon.agent("claude").read("production/DB").await.approval();
+    assert_eq!(told(&smtp, 1).await, ["cat"]);
+    let not_told = async || daemon.admin().show(&asked).await.unwrap().evidence.unwrap().not_told;
+    let one = |user: &str, why: &str| NotTold { user: user.to_owned(), why: why.to_owned() };
+    let mut expected: Vec<_> =
+        ["admin", "bob"].iter().map(|name| one(name, "no address for email")).collect();
+    assert_eq!(not_told().await, expected);
+    daemon.advance(minutes(21)).await;
+    expected.push(one("dan", "wants no messages"));
+    assert_eq!(not_told().await, expected);
+    let page = Browser::signed_in(&daemon, "bob").await.get(&format!("/approvals/{asked}")).await;
+    for line in ["Not told", "admin, bob: no address for email", "dan: wants no messages"] {
+        assert!(page.html.contains(line), "{line}: {}", page.html);
+    }
+    let cat = daemon.grpc("cat");
+    cat.deny(&cat.show(&asked).await.unwrap(), "use staging").await.unwrap();
+    assert!(not_told().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_rule_whose_channels_miss_somebody_is_shown_with_its_asks() {
+    let (smtp, hook) = (SmtpServer::start(Tls::None).await, Receiver::start().await);
+    let daemon = TestDaemon::builder()
+        .settings(&format!(
+            "{}\n[notify]\nprivate_hosts = [\"127.0.0.1\"]\n[notify.webhook.feed]\n\
+             url = \"{}\"\nsecrets_file = \"hook.secrets\"\n",
+            smtp.settings(""),
+            hook.url("/feed"),
+        ))
+        .file("hook.secrets", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwZ2V0LWEta2V5")
+        .rules(&rules("notify = [\"webhook:feed\"]"))
+        .block_for(Duration::ZERO)
+        .start()
+        .await;
+    for name in ["bob", "cat"] {
+        let email = format!("{name}@example.com");
+        prefers(&daemon, UpdateUserRequest { email, set_email: true, ..change(name) }).await;
+    }
+    let asked = daemon.agent("claude").read("production/DB").await.approval();
+    let shown = daemon.admin().show(&asked).await.unwrap().evidence.unwrap().not_told;
+    let why = "the rule's channels do not reach them";
+    let names: Vec<_> = shown.iter().map(|one| (one.user.as_str(), one.why.as_str())).collect();
+    assert_eq!(names, ["admin", "bob", "cat"].map(|name| (name, why)));
+}
+
+#[tokio::test]
+async fn doctor_warns_of_approvers_whom_no_channel_reaches() {
+    let approvers = async |daemon: &TestDaemon| -> Option<CheckResult> {
+        let checks = daemon.admin().status().run_checks(RunChecksRequest {}).await.unwrap();
+        checks.into_inner().results.into_iter().find(|check| check.name == "approvers")
+    };
+    let alone = TestDaemon::builder().start().await;
+    assert!(approvers(&alone).await.is_none(), "nobody is told anything there");
+    let smtp = SmtpServer::start(Tls::None).await;
+    let daemon = mailing(&smtp, &rules("")).await;
+    let email = "admin@example.com".to_owned();
+    prefers(&daemon, UpdateUserRequest { email, set_email: true, ..change("admin") }).await;
+    let fine = approvers(&daemon).await.unwrap();
+    assert!(fine.ok && !fine.warning && fine.mend.is_empty(), "{fine:?}");
+    prefers(&daemon, UpdateUserRequest { set_email: true, ..change("bob") }).await;
+    prefers(&daemon, UpdateUserRequest { set_notify_channels: true, ..change("cat") }).await;
+    let warned = approvers(&daemon).await.unwrap();
+    assert!(warned.ok && warned.warning && warned.mend.contains("users update"), "{warned:?}");
+    let detail = "no channel tells bob: no address for email; cat: wants no messages";
+    assert_eq!(warned.detail, detail);
 }

@@ -3,7 +3,7 @@
 use vouchsafe_proto::v1::applied::Outcome;
 use vouchsafe_proto::v1::{
     Applied, Approval, ApprovalItem, Asker, Change, ConditionOutcome, Difference, Evidence, Factor,
-    History, PastDecision, Requirement, Vote,
+    History, NotTold, PastDecision, Requirement, Vote,
 };
 
 use crate::card;
@@ -165,6 +165,11 @@ fn evidence(evidence: &Evidence) -> Record {
         .records("decisions", evidence.decisions.iter().map(decision))
         .texts("may_answer", &evidence.may_answer)
         .texts("moved_on", &evidence.moved_on)
+        .records("not_told", evidence.not_told.iter().map(not_told))
+}
+
+fn not_told(one: &NotTold) -> Record {
+    Record::new().text("user", &one.user).text("why", &one.why)
 }
 
 fn decision(decision: &PastDecision) -> Record {

@@ -61,6 +61,30 @@ pub(super) fn may_answer(approval: &Approval) -> Option<String> {
     })
 }
 
+/// Who of them is told over no channel: a line for each reason.
+pub(super) fn not_told(approval: &Approval) -> Vec<String> {
+    let Some(evidence) = &approval.evidence else { return Vec::new() };
+    if approval.status() != ApprovalStatus::Pending {
+        return Vec::new();
+    }
+    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+    for one in &evidence.not_told {
+        let (why, name) = (safe_line(&one.why), safe_line(&one.user));
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((why, vec![name])),
+        }
+    }
+    let line = |(why, names): (String, Vec<String>)| {
+        let shown = names.iter().take(NAMES_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+        match names.len().saturating_sub(NAMES_MAX) {
+            0 => format!("{shown}: {why}"),
+            more => format!("{shown} and {more} more: {why}"),
+        }
+    };
+    reasons.into_iter().map(line).collect()
+}
+
 /// What is not any more what was asked for.
 pub(super) fn moved_on(approval: &Approval) -> Vec<String> {
     let sentences = approval.evidence.iter().flat_map(|evidence| &evidence.moved_on);
@@ -115,6 +139,8 @@ pub(super) fn by_agent(approval: &Approval) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use vouchsafe_proto::v1::NotTold;
+
     use super::super::tests::{approval, noon, write};
     use super::*;
 
@@ -150,6 +176,24 @@ mod tests {
         assert_eq!(may_answer(&approval).unwrap(), "p1, p2, p3, p4, p5, p6, p7, p8 and 2 more");
         approval.set_status(ApprovalStatus::Denied);
         assert_eq!(may_answer(&approval), None);
+    }
+
+    #[test]
+    fn who_is_not_told_is_named_with_the_reason() {
+        let mut approval = approval();
+        let one = |user: &str, why: &str| NotTold { user: user.to_owned(), why: why.to_owned() };
+        let not_told_of = vec![
+            one("ann", "no address for email"),
+            one("bob", "wants no messages"),
+            one("cat\u{1b}", "no address for email"),
+        ];
+        approval.evidence = Some(Evidence { not_told: not_told_of, ..Evidence::default() });
+        let lines = ["ann, cat\\u{1b}: no address for email", "bob: wants no messages"];
+        assert_eq!(not_told(&approval), lines);
+        let card = super::super::card(&approval, noon());
+        assert!(card.contains("  not told    ann, cat"), "{card}");
+        approval.set_status(ApprovalStatus::Denied);
+        assert!(not_told(&approval).is_empty());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Whom to tell what, and through which channel.
 //!
 //! An [`Event`] is something that people want to hear of. [`plan`] says which channels carry it, to
-//! whom, and when; what is said is a [`Message`]. Nothing here sends anything.
+//! whom, and when; [`untold`], who may answer and hears nothing. What is said is a [`Message`].
+//! Nothing here sends anything.
 
 mod channel;
 mod event;
@@ -11,6 +12,7 @@ mod plan;
 mod preferences;
 mod slack;
 pub mod telling;
+mod untold;
 
 pub use self::channel::{
     Audience, CHANNELS_MAX, Channel, ChannelName, ChannelNameError, DeliveryStatus, UnknownStatus,
@@ -24,3 +26,4 @@ pub use self::preferences::{
     WhenError,
 };
 pub use self::slack::{SLACK_VALUE_CHARS_MAX, SlackAct, SlackTicket};
+pub use self::untold::{Untold, WhyUntold, untold};

@@ -12,8 +12,10 @@ use vouchsafe_core::approval::{
 use vouchsafe_core::id::{ApprovalId, SecretId};
 use vouchsafe_core::policy::{Directory, eligible};
 use vouchsafe_core::resource::Resource;
+use vouchsafe_core::route::Channel;
 use vouchsafe_core::time::{Now, UnixTime};
 
+use super::messages::not_told;
 use super::{ApprovalView, Broker, Evidence, PastDecision, Refused, Stop};
 use crate::store::{PastAsk, Reader};
 
@@ -29,15 +31,21 @@ impl Broker {
     /// is shown without.
     pub(super) async fn with_evidence(&self, mut view: ApprovalView) -> ApprovalView {
         let (approval, now) = (view.approval.clone(), self.now());
+        let channels = self.inner.settings.channels.clone();
         let found: Result<_, Refused> =
-            self.look("evidence", move |reader| evidence(reader, &approval, &now)).await;
+            self.look("evidence", move |reader| evidence(reader, &approval, &channels, &now)).await;
         view.evidence = found.ok();
         view
     }
 }
 
 /// What happened before an ask.
-fn evidence(reader: &Reader<'_>, approval: &Approval, now: &Now) -> Result<Evidence, Stop> {
+fn evidence(
+    reader: &Reader<'_>,
+    approval: &Approval,
+    channels: &[Channel],
+    now: &Now,
+) -> Result<Evidence, Stop> {
     let ask = approval.ask();
     // What is settled is shown with what there was when it was asked.
     let until = match approval {
@@ -55,7 +63,10 @@ fn evidence(reader: &Reader<'_>, approval: &Approval, now: &Now) -> Result<Evide
     evidence.decisions = decisions(reader, ask, &about)?;
     if let Approval::Pending(pending) = approval {
         let people = reader.directory(ask.project)?;
-        evidence.may_answer = may_answer(pending, &people, now);
+        let names = who_may_answer(pending, &people, now);
+        evidence.not_told = not_told(reader, pending, &names, channels)?;
+        evidence.not_told.truncate(PEOPLE_MAX);
+        evidence.may_answer = names.into_iter().take(PEOPLE_MAX).collect();
         evidence.moved_on = moved_on(reader, ask)?;
     }
     Ok(evidence)
@@ -143,12 +154,7 @@ fn approved_by(approved: &Approved) -> String {
     }
 }
 
-/// Whose answer would count now. Those whom no rule names are not even looked at.
-fn may_answer(pending: &Pending, people: &Directory, now: &Now) -> Vec<String> {
-    who_may_answer(pending, people, now).into_iter().take(PEOPLE_MAX).collect()
-}
-
-/// The names of all whose answer would count now.
+/// The names of all whose answer would count now. Those whom no rule names are not even looked at.
 pub(super) fn who_may_answer(pending: &Pending, people: &Directory, now: &Now) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     for item in &pending.ask.items {

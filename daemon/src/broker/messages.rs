@@ -19,6 +19,7 @@ use vouchsafe_core::time::UnixTime;
 
 pub(super) use self::desk::shown;
 pub use self::queue::{Attempt, Parcel};
+pub(super) use self::routing::not_told;
 use super::{Broker, Refused, Stop, entries};
 use crate::store::Tx;
 

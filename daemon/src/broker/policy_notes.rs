@@ -53,6 +53,7 @@ impl PolicyNotes {
                 ok,
                 detail: fault.unwrap_or_else(|| fine.to_owned()),
                 mend: if ok { String::new() } else { mend.to_owned() },
+                warning: false,
             }
         };
         let unwatched = self.unwatched.as_ref().map(|why| format!("it cannot be watched: {why}"));

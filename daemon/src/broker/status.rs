@@ -5,18 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_core::audit::{Action, HeadSigner as _};
-use vouchsafe_core::caller::User;
+use vouchsafe_core::caller::{Role, User, UserRecord};
+use vouchsafe_core::route::{Audience, Channel, Event, Occasion, untold};
 
 use super::doors::live_user;
 use super::policy_notes::PolicyNotes;
 use super::secrets::dates;
 use super::{
-    Broker, CheckView, Code, Refused, StatusView, audit, cause, emergency, entries, reviews,
+    Broker, CheckView, Code, Refused, StatusView, Stop, audit, cause, emergency, entries, reviews,
 };
+use crate::store::Reader;
 use crate::vault::source::SourceError;
 
 /// How long an approval that nobody was told of is a warning.
 const UNREACHED_FOR: Duration = Duration::from_hours(24);
+
+/// Users that are looked at.
+const USERS_MAX: u32 = 10_000;
+/// People who are named before the others are only counted.
+const NAMES_MAX: usize = 20;
 
 /// What nobody heard of lately.
 struct Unheard {
@@ -91,7 +98,8 @@ impl Broker {
         let key = self.inner.vault.signer().verifier_key().clone();
         let policy = Arc::clone(&self.inner.policy);
         let now = self.now().wall;
-        let (log, checkpoints, head, notes, reviews, past) = self
+        let channels = self.inner.settings.channels.clone();
+        let (log, checkpoints, head, notes, reviews, past, approvers) = self
             .look("run_checks", move |reader| {
                 live_user(reader, &caller)?;
                 let log = reader.audit_verify(&key)?;
@@ -99,7 +107,9 @@ impl Broker {
                 let notes = PolicyNotes::read(reader, &policy)?;
                 let reviews = reviews::open_for(reader, &caller)?;
                 let past = dates::past(reader, &caller, now)?;
-                Ok((log, checkpoints, reader.audit_head()?, notes, reviews, past))
+                let head = reader.audit_head()?;
+                let approvers = approvers(reader, &channels)?;
+                Ok((log, checkpoints, head, notes, reviews, past, approvers))
             })
             .await?;
         let keep = "Keep the database for study and restore a backup.";
@@ -144,6 +154,7 @@ impl Broker {
         let mut checks = vec![log, checkpoints, head, policy, reviews, secrets];
         checks.extend(notes.checks());
         checks.extend(self.channel_checks());
+        checks.extend(approvers);
         Ok(checks)
     }
 
@@ -265,9 +276,50 @@ fn not_rotated(error: &SourceError) -> Refused {
 }
 
 fn fine(name: &str, detail: String) -> CheckView {
-    CheckView { name: name.to_owned(), ok: true, detail, mend: String::new() }
+    CheckView { name: name.to_owned(), ok: true, detail, mend: String::new(), warning: false }
 }
 
 fn fault(name: &str, detail: String, mend: &str) -> CheckView {
-    CheckView { name: name.to_owned(), ok: false, detail, mend: mend.to_owned() }
+    CheckView { name: name.to_owned(), ok: false, detail, mend: mend.to_owned(), warning: false }
+}
+
+fn warning(name: &str, detail: String, mend: &str) -> CheckView {
+    CheckView { warning: true, ok: true, ..fault(name, detail, mend) }
+}
+
+/// Approvers whom no channel reaches, where channels reach people; nothing where there are none.
+fn approvers(reader: &Reader<'_>, channels: &[Channel]) -> Result<Option<CheckView>, Stop> {
+    if channels.iter().all(|channel| channel.audience == Audience::Place) {
+        return Ok(None);
+    }
+    let users = reader.users_after("", USERS_MAX)?;
+    let approves = |user: &&UserRecord| {
+        let here = user.project_roles.iter().map(|project| project.roles);
+        user.enabled && here.chain([user.roles]).any(|roles| roles.allow_any(&[Role::Approver]))
+    };
+    let people: Vec<_> = users.iter().filter(approves).map(UserRecord::person).collect();
+    let ask = Occasion {
+        event: Event::ApprovalRequested,
+        named: None,
+        people: &people,
+        owner: None,
+        decider: None,
+        told: &[],
+        except: None,
+    };
+    let asking = Event::ALL.into_iter().filter(|event| event.asks()).collect();
+    let untold = untold(channels, &ask, asking);
+    if untold.is_empty() {
+        let count = people.len();
+        return Ok(Some(fine("approvers", format!("channels reach all {count} of them"))));
+    }
+    let mut told: Vec<_> =
+        untold.iter().take(NAMES_MAX).map(|one| format!("{}: {}", one.name, one.why)).collect();
+    let more = untold.len().saturating_sub(told.len());
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    let mend = "They hear of asks through `vouchsafe watch` and the pages alone. Say where messages \
+                reach them: `vouchsafe users update NAME --email .. --notify ..`.";
+    Ok(Some(warning("approvers", format!("no channel tells {}", told.join("; ")), mend)))
 }

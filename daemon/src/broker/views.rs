@@ -469,4 +469,6 @@ pub struct CheckView {
     pub detail: String,
     /// What to do; empty where it is as it should be.
     pub mend: String,
+    /// It is no fault, but somebody should look at it.
+    pub warning: bool,
 }

@@ -113,7 +113,7 @@ fn subscribes(channel: &Channel, occasion: &Occasion<'_>) -> bool {
 }
 
 /// Whether the rules concerned let it carry this.
-fn is_named(channel: &Channel, occasion: &Occasion<'_>) -> bool {
+pub(super) fn is_named(channel: &Channel, occasion: &Occasion<'_>) -> bool {
     match occasion.named {
         Some(named) if occasion.event.is_of_approval() && !channel.feed => {
             named.contains(&channel.name)

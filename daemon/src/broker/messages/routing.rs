@@ -248,6 +248,36 @@ fn asked(tx: &Tx<'_>, pending: &Pending, people: &mut People) -> Result<Concerne
     })
 }
 
+/// Who of those who may answer hears of it over no channel.
+pub(in crate::broker) fn not_told(
+    reader: &Reader<'_>,
+    pending: &Pending,
+    names: &BTreeSet<String>,
+    channels: &[Channel],
+) -> Result<Vec<Untold>, Stop> {
+    let people = People { all: reader.contacts()?, directories: HashMap::new() }.named(names);
+    let told: Vec<_> = reader
+        .deliveries_of(pending.ask.id, TOLD_MAX)?
+        .into_iter()
+        .filter(|delivery| delivery.event.asks())
+        .map(|delivery| (delivery.channel, delivery.user))
+        .collect();
+    let reminded = (pending.told.reminders > 0).then_some(Event::ApprovalReminder);
+    let escalated = (!pending.told.escalated.is_empty()).then_some(Event::ApprovalEscalated);
+    let events = [Some(Event::ApprovalRequested), reminded, escalated].into_iter().flatten();
+    let named = named(&pending.ask);
+    let occasion = Occasion {
+        event: Event::ApprovalRequested,
+        named: named.as_deref(),
+        people: &people,
+        owner: None,
+        decider: None,
+        told: &told,
+        except: None,
+    };
+    Ok(untold(channels, &occasion, events.collect()))
+}
+
 /// Whoever was asked; and the owner of the key, where it was
 /// people's to decide.
 fn settled(tx: &Tx<'_>, approval: &Approval, people: &People) -> Result<Concerned, Stop> {

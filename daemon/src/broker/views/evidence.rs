@@ -4,6 +4,7 @@ use vouchsafe_core::approval::Status;
 use vouchsafe_core::id::ApprovalId;
 use vouchsafe_core::policy::{Habit, Offer};
 use vouchsafe_core::resource::Operation;
+use vouchsafe_core::route::Untold;
 use vouchsafe_core::stats::AnswerStats;
 use vouchsafe_core::time::UnixTime;
 
@@ -29,6 +30,8 @@ pub struct Evidence {
     pub may_answer: Vec<String>,
     /// Resources that are not any more what was asked for, a sentence each.
     pub moved_on: Vec<String>,
+    /// Who of those whose answer would count is told over no channel, and why; 50 at most.
+    pub not_told: Vec<Untold>,
 }
 
 /// A decision on another ask for the same.

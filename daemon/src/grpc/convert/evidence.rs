@@ -1,5 +1,6 @@
 //! What happened before, how people answer, and the rules that this suggests.
 
+use vouchsafe_core::route::Untold;
 use vouchsafe_core::stats::{AnswerStats, Wanted};
 use vouchsafe_core::time::UnixTime;
 use vouchsafe_proto::v1;
@@ -20,7 +21,12 @@ pub(super) fn evidence(evidence: &Evidence) -> v1::Evidence {
         decisions: evidence.decisions.iter().map(decision).collect(),
         may_answer: evidence.may_answer.clone(),
         moved_on: evidence.moved_on.clone(),
+        not_told: evidence.not_told.iter().map(not_told).collect(),
     }
+}
+
+fn not_told(untold: &Untold) -> v1::NotTold {
+    v1::NotTold { user: untold.name.clone(), why: untold.why.to_string() }
 }
 
 fn decision(decision: &PastDecision) -> v1::PastDecision {

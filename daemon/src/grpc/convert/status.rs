@@ -42,8 +42,8 @@ pub(in crate::grpc) fn who_am_i(record: &UserRecord) -> v1::WhoAmIResponse {
 
 /// One thing that was checked.
 pub(in crate::grpc) fn check_result(check: CheckView) -> v1::CheckResult {
-    let CheckView { name, ok, detail, mend } = check;
-    v1::CheckResult { name, ok, detail, mend }
+    let CheckView { name, ok, detail, mend, warning } = check;
+    v1::CheckResult { name, ok, detail, mend, warning }
 }
 
 /// An address that signs somebody in to the web pages, until then.

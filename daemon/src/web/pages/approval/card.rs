@@ -151,6 +151,7 @@ fn rows(view: &ApprovalView, now: UnixTime) -> Vec<Row> {
         Row::new("Change", changes),
         Row::new("Needs", people::needs(view, now)),
         Row::new("May answer", past::may_answer(view)),
+        Row::new("Not told", people::not_told(view)),
         Row::new("Reminded", people::reminded(&view.approval)),
         Row::new("Session", people::session(view, now)),
         Row::new("History", past::history(view, now)),

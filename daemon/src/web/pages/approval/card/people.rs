@@ -52,6 +52,23 @@ fn escalates(view: &ApprovalView, progress: &Progress, now: UnixTime) -> Option<
     Some(format!("{} may answer as well {when}, if nobody has", people.join(", ")))
 }
 
+/// Who may answer and is told over no channel: a line for each reason.
+pub(super) fn not_told(view: &ApprovalView) -> Vec<Line> {
+    let (Some(evidence), Approval::Pending(_)) = (&view.evidence, &view.approval) else {
+        return Vec::new();
+    };
+    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+    for untold in &evidence.not_told {
+        let why = untold.why.to_string();
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, names)) => names.push(untold.name.clone()),
+            None => reasons.push((why, vec![untold.name.clone()])),
+        }
+    }
+    let line = |(why, people): (String, Vec<String>)| plain(format!("{}: {why}", names(&people)));
+    reasons.into_iter().map(line).collect()
+}
+
 /// How often people were reminded.
 pub(super) fn reminded(approval: &Approval) -> Vec<Line> {
     match approval {
