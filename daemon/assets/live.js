@@ -22,8 +22,15 @@
     banner.replaceChildren(`${text} `, link);
   };
 
+  const calm = () => {
+    clearTimeout(waiting);
+    waiting = null;
+  };
+
   // A stream does not tell why it does not open; the page that it is for does.
   const ask = async () => {
+    calm();
+    delete document.documentElement.dataset.live;
     const here = window.location.pathname + window.location.search;
     const request = { method: "HEAD", headers: { "HX-Request": "true" }, cache: "no-store" };
     let answer = null;
@@ -49,18 +56,15 @@
 
   document.addEventListener("htmx:sseOpen", () => {
     open = true;
-    clearTimeout(waiting);
-    waiting = null;
+    calm();
     banner.replaceChildren();
     document.documentElement.dataset.live = "yes";
   });
 
   document.addEventListener("htmx:sseError", (event) => {
     open = false;
-    const refused = event.detail.source?.readyState === EventSource.CLOSED;
-    delete document.documentElement.dataset.live;
-    if (refused) ask();
-    else waiting ??= setTimeout(() => { waiting = null; ask(); }, GRACE_MS);
+    if (event.detail.source?.readyState === EventSource.CLOSED) ask();
+    else waiting ??= setTimeout(ask, GRACE_MS);
   });
 
   // As the server writes them, beside its own clock.

@@ -24,6 +24,12 @@ async fn people_answer_on_the_pages() {
 }
 
 #[tokio::test]
+async fn a_page_that_stays_open_says_when_it_is_not_live() {
+    let daemon = daemon().await;
+    plays(&daemon, "live").await;
+}
+
+#[tokio::test]
 async fn operators_work_on_the_pages() {
     let daemon = daemon().await;
     plays(&daemon, "operators").await;
