@@ -140,7 +140,8 @@ impl Person {
         InterceptedService::new(self.channel.clone(), self.bearer.clone())
     }
 
-    /// Waits until this many approvals are pending, and gives them, oldest first.
+    /// Waits until this many approvals are pending, and gives them, oldest first; those of one
+    /// moment in any order.
     pub async fn pending(&self, count: usize) -> Vec<Approval> {
         eventually("asks to be pending", || async {
             let mut pending = self.list(&[ApprovalStatus::Pending]).await;
