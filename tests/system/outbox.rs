@@ -7,12 +7,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tonic::Code;
 use vouchsafe_proto::v1::{
-    Delivery, DeliveryStatus, ListChannelsRequest, ListDeliveriesRequest, RetryDeliveryRequest,
-    ShowStatusRequest, TestChannelRequest, retry_delivery_request,
+    Channel, Delivery, DeliveryStatus, ListChannelsRequest, ListDeliveriesRequest,
+    RetryDeliveryRequest, ShowStatusRequest, TestChannelRequest, retry_delivery_request,
 };
 use vouchsafe_tests::daemon::TestDaemon;
 use vouchsafe_tests::events::eventually;
 use vouchsafe_tests::hook::{Received, Receiver, Reply};
+use vouchsafed::clock::Clock as _;
 
 use crate::{check_code, minutes};
 
@@ -46,6 +47,31 @@ async fn messages(daemon: &TestDaemon, approval: &str) -> Vec<Delivery> {
 async fn warnings(daemon: &TestDaemon) -> String {
     let status = daemon.admin().status().show_status(ShowStatusRequest {}).await.unwrap();
     status.into_inner().warnings.join("\n")
+}
+
+/// The channel of this name.
+async fn channel(daemon: &TestDaemon, name: &str) -> Channel {
+    let listed = daemon.admin().notify().list_channels(ListChannelsRequest {}).await.unwrap();
+    let listed = listed.into_inner().channels;
+    listed.into_iter().find(|channel| channel.name == name).unwrap()
+}
+
+/// Lets the time pass that a channel waits until it tries again, and no more. What was under way
+/// may make it wait once more: to be called until what should happen has happened.
+async fn let_wait_pass(daemon: &TestDaemon, name: &str) {
+    let status = DeliveryStatus::Queued.into();
+    let request = ListDeliveriesRequest { channel: name.to_owned(), status, ..Default::default() };
+    let listed = daemon.admin().notify().list_deliveries(request).await.unwrap().into_inner();
+    let due = listed.deliveries.iter().filter_map(|one| one.due_at).map(ms).min();
+    let until = channel(daemon, name).await.paused_until.map(ms).max(due).unwrap_or_default();
+    let wait = until - daemon.clock.now().wall.ms();
+    if let Ok(wait @ 1..) = u64::try_from(wait) {
+        daemon.advance(Duration::from_millis(wait)).await;
+    }
+}
+
+fn ms(at: prost_types::Timestamp) -> i64 {
+    at.seconds * 1_000 + i64::from(at.nanos) / 1_000_000
 }
 
 /// Those of a channel, once they are all in this state.
@@ -123,9 +149,7 @@ async fn a_dead_channel_delays_no_other_and_loses_nothing() {
     }
     once(&daemon, "webhook:alive", 5, DeliveryStatus::Sent).await;
     eventually("the dead channel to pause", || async {
-        let listed = daemon.admin().notify().list_channels(ListChannelsRequest {}).await.unwrap();
-        let listed = listed.into_inner().channels;
-        let channel = listed.into_iter().find(|channel| channel.name == "webhook:dead")?;
+        let channel = channel(&daemon, "webhook:dead").await;
         (!channel.problem.is_empty() && channel.queued == 5).then_some(())
     })
     .await;
@@ -134,9 +158,12 @@ async fn a_dead_channel_delays_no_other_and_loses_nothing() {
 
     dead.always(Reply::Taken);
     let tried = dead.seen().len();
-    for _ in 0..10 {
-        daemon.advance(minutes(2)).await;
-    }
+    eventually("the dead channel to deliver all", || async {
+        let_wait_pass(&daemon, "webhook:dead").await;
+        let waiting = channel(&daemon, "webhook:dead").await.queued;
+        (waiting == 0).then_some(())
+    })
+    .await;
     once(&daemon, "webhook:dead", 5, DeliveryStatus::Sent).await;
     let arrived = dead.seen().split_off(tried);
     let told = approvals_alone(by_approval(&arrived));
@@ -176,7 +203,12 @@ async fn what_cannot_be_delivered_in_time_is_given_up_and_can_be_tried_again() {
     hook.always(Reply::Status(500));
     let daemon = daemon(&[("siem", &hook), ("other", &other)], "give_up_after = \"10m\"").await;
     let asked = daemon.agent("claude").read("production/DB").await.approval();
-    eventually("a first try", || async { (!hook.seen().is_empty()).then_some(()) }).await;
+    eventually("a first try to be noted", || async {
+        let shown = messages(&daemon, &asked).await;
+        let tried = |one: &Delivery| one.channel == "webhook:siem" && one.attempts >= 1;
+        shown.iter().any(tried).then_some(())
+    })
+    .await;
     for _ in 0..6 {
         daemon.advance(minutes(2)).await;
     }
@@ -203,10 +235,8 @@ async fn what_cannot_be_delivered_in_time_is_given_up_and_can_be_tried_again() {
     let notify = || daemon.admin().notify();
     let again = notify().retry_delivery(RetryDeliveryRequest { which }).await.unwrap();
     assert_eq!(again.into_inner().queued, 1);
-    for _ in 0..3 {
-        daemon.advance(minutes(2)).await;
-    }
     let arrived = eventually("the message", || async {
+        let_wait_pass(&daemon, "webhook:siem").await;
         let seen = hook.seen().split_off(tried);
         seen.into_iter().find(|seen| seen.header("webhook-id") == given_up.id)
     })
