@@ -77,6 +77,13 @@ async fn who_may_answer_is_asked_and_who_was_asked_and_the_owner_hear_how_it_end
     // The key is ann's: she cannot answer, and dan is not on call.
     assert_eq!(told(&smtp, 2).await, ["bob", "cat"]);
     let bob = daemon.grpc("bob");
+    // A mail has come before it is noted that it was sent.
+    eventually("that both were sent", || async {
+        let shown = bob.show(&asked).await.unwrap().deliveries;
+        let sent = shown.iter().filter(|message| message.status() == DeliveryStatus::Sent);
+        (sent.count() == 2).then_some(())
+    })
+    .await;
     let approval = bob.show(&asked).await.unwrap();
     bob.deny(&approval, "use staging").await.unwrap();
     assert_eq!(told(&smtp, 4).await, ["ann", "bob", "cat", "cat"]);
