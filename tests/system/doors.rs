@@ -6,7 +6,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use vouchsafe_tests::daemon::{TestDaemon, value_of};
 use vouchsafe_tests::events::{eventually, within};
-use vouchsafe_tests::mcp::{Agent, LEGACY, MODERN, send, uri};
+use vouchsafe_tests::mcp::{Agent, Exchange, LEGACY, MODERN, send, uri};
 
 use crate::{check_refused, check_refused_as, prompt_daemon};
 
@@ -197,15 +197,28 @@ async fn a_call_that_waits_says_so_to_a_client_that_asked() {
             "arguments": { "uri": uri("production/DB"), "reason": "to see" },
             "_meta": { "progressToken": "t1" },
         });
-        let waiting =
-            vouchsafe_tests::events::beside(
-                async move { agent.messages("tools/call", params).await },
-            );
+        let call = agent.post("tools/call", params).send();
+        let mut response = within("the first of the answer", call).await.unwrap();
+        let mut body = Vec::new();
+        // Nobody answers before it is said.
+        within("the progress", async {
+            while !String::from_utf8_lossy(&body).contains("notifications/progress") {
+                body.extend(response.chunk().await.unwrap().unwrap());
+            }
+        })
+        .await;
         let bob = daemon.grpc("bob");
         let approval = bob.the_pending().await;
-        daemon.waiting(1).await;
         bob.approve(&approval).await.unwrap();
-        let messages = within("the value", waiting).await.unwrap();
+        within("the value", async {
+            while let Some(more) = response.chunk().await.unwrap() {
+                body.extend(more);
+            }
+        })
+        .await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let exchange = Exchange { status, headers, body: String::from_utf8(body).unwrap() };
+        let messages = exchange.messages();
         let told: Vec<_> =
             messages.iter().filter(|m| m["method"] == "notifications/progress").collect();
         let [first, ..] = told.as_slice() else { panic!("{version}: {messages:?}") };
