@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tower::{ServiceExt as _, service_fn};
 use vouchsafe_core::caller::{Agent, Claims};
 use vouchsafe_core::id::{ID_BYTES, KeyId, ProjectId, UserId};
@@ -190,41 +191,54 @@ async fn a_body_that_is_announced_too_large_is_refused() {
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 
-async fn listening(limits: Limits) -> (SocketAddr, Tasks) {
+/// A server; what tells that somebody has come to its `/slow`, and lets them go on.
+async fn listening(limits: Limits) -> (SocketAddr, Tasks, Arc<Slow>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let tasks = Tasks::new();
+    let slow = Arc::<Slow>::default();
+    let there = Arc::clone(&slow);
     let app = Router::new().route("/", get(|| async { "hello" })).route(
         "/slow",
-        get(|| async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+        get(|| async move {
+            there.come.notify_one();
+            there.go_on.notified().await;
             "late"
         }),
     );
     tasks.spawn_vital_loop("http", serve("http", listener, app, limits, tasks.clone()));
-    (address, tasks)
+    (address, tasks, slow)
+}
+
+#[derive(Default)]
+struct Slow {
+    come: Notify,
+    go_on: Notify,
 }
 
 fn short() -> Limits {
     Limits {
         connections: 2,
-        headers: Duration::from_millis(150),
-        idle: Duration::from_millis(150),
+        headers: Duration::from_millis(500),
+        idle: Duration::from_millis(500),
         ..Limits::default()
     }
 }
+
+/// More than anything takes here on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
 
 /// All that comes before the other side closes.
 async fn until_closed(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
-    tokio::time::timeout(Duration::from_secs(3), read).await.expect("closed in time").unwrap();
+    tokio::time::timeout(LONG, read).await.expect("closed in time").unwrap();
     String::from_utf8(bytes).unwrap()
 }
 
 #[tokio::test]
 async fn whoever_does_not_finish_its_headers_is_cut_off() {
-    let (address, _tasks) = listening(short()).await;
+    let (address, _tasks, _slow) = listening(short()).await;
     for sent in ["", "GET / HTTP/1.1\r\nHost: x\r\n", "PRI * HT"] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(sent.as_bytes()).await.unwrap();
@@ -235,7 +249,7 @@ async fn whoever_does_not_finish_its_headers_is_cut_off() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_after_its_answer() {
-    let (address, _tasks) = listening(short()).await;
+    let (address, _tasks, _slow) = listening(short()).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     assert!(until_closed(&mut stream).await.ends_with("hello"));
@@ -243,7 +257,7 @@ async fn an_idle_connection_is_closed_after_its_answer() {
 
 #[tokio::test]
 async fn more_connections_than_there_may_be_wait_for_a_place() {
-    let (address, _tasks) = listening(short()).await;
+    let (address, _tasks, _slow) = listening(short()).await;
     let idle = (TcpStream::connect(address).await, TcpStream::connect(address).await);
     let mut third = TcpStream::connect(address).await.unwrap();
     third.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
@@ -254,11 +268,18 @@ async fn more_connections_than_there_may_be_wait_for_a_place() {
 
 #[tokio::test]
 async fn what_was_begun_is_finished_when_the_daemon_stops() {
-    let (address, tasks) = listening(Limits::default()).await;
+    let (address, tasks, slow) = listening(Limits::default()).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(tasks.join_within(Duration::from_secs(3)).await);
+    slow.come.notified().await;
+    let stopped = tasks.join_within(LONG);
+    let meanwhile = async {
+        // Nobody comes in any more, and whoever has is answered.
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        slow.go_on.notify_one();
+    };
+    assert!(tokio::join!(stopped, tokio::time::timeout(LONG, meanwhile)).0);
     assert!(until_closed(&mut stream).await.ends_with("late"));
-    assert!(TcpStream::connect(address).await.is_err());
 }
