@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::OnceLock;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -52,6 +53,22 @@ impl std::fmt::Display for Said {
     }
 }
 
+/// A script that becomes the program it is given, as a person's shell would start it. What begins a
+/// test may ignore the keys that interrupt, as a job in the background does, and whoever it starts
+/// inherits that: where `env` can undo it, it does.
+pub(super) fn start() -> &'static str {
+    static START: OnceLock<&str> = OnceLock::new();
+    START.get_or_init(|| {
+        let args = ["--default-signal=INT,QUIT", "true"];
+        let tried = std::process::Command::new("env").args(args).stderr(Stdio::null()).status();
+        if tried.is_ok_and(|status| status.success()) {
+            r#"umask 000; exec env --default-signal=INT,QUIT "$0" "$@""#
+        } else {
+            r#"umask 000; exec "$0" "$@""#
+        }
+    })
+}
+
 /// Runs a program on a home to its end, with this on standard input.
 pub async fn run<I, A>(name: &str, home: &Path, args: I, input: &[u8]) -> Said
 where
@@ -81,7 +98,7 @@ where
 /// careless umask there is.
 pub(super) fn command(name: &str, home: &Path) -> Command {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", r#"umask 000; exec "$0" "$@""#]).arg(program(name));
+    command.args(["-c", start()]).arg(program(name));
     command.env_clear().kill_on_drop(true);
     for kept in ["PATH", "LLVM_PROFILE_FILE"] {
         if let Some(value) = std::env::var_os(kept) {

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 use tokio::task::JoinSet;
 
+use super::command::start;
 use super::wait::until_or;
 use super::{Home, program};
 
@@ -35,7 +36,9 @@ impl Terminal {
         let (rows, columns) = size;
         let (pty, pts) = pty_process::open().unwrap();
         pty.resize(pty_process::Size::new(rows, columns)).unwrap();
-        let child = pty_process::Command::new(program("vouchsafe"))
+        let child = pty_process::Command::new("/bin/sh")
+            .args(["-c", start()])
+            .arg(program("vouchsafe"))
             .args(args)
             .env_clear()
             .env("VOUCHSAFE_HOME", home.path())
