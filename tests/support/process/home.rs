@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use vouchsafe_core::key::RATE_MAX;
 
 use super::{Said, run, until};
 
@@ -53,7 +54,8 @@ impl Home {
     pub async fn init() -> Self {
         let home = Self::nowhere();
         home.vouchsafed(["init"]).await.ok();
-        home.configure("[http]\nlisten = \"127.0.0.1:0\"\n");
+        // As long as a call may wait, so that a person on a busy machine is in time.
+        home.configure("[http]\nlisten = \"127.0.0.1:0\"\n\n[mcp]\nblock_seconds = 45\n");
         home.rule("rules.toml", RULES);
         home
     }
@@ -74,14 +76,19 @@ impl Home {
     }
 
     /// Writes a file of rules and takes away the other ones. The folder stays: a daemon may be
-    /// watching it.
+    /// watching it, and sees a file that is whole, and at no time none.
     pub fn rule(&self, name: &str, text: &str) {
         let dir = self.path().join("policies");
         std::fs::create_dir_all(&dir).unwrap();
+        let (beside, path) = (self.beside("rules-to-be"), dir.join(name));
+        std::fs::write(&beside, text).unwrap();
+        std::fs::rename(beside, &path).unwrap();
         for other in std::fs::read_dir(&dir).unwrap() {
-            std::fs::remove_file(other.unwrap().path()).unwrap();
+            let other = other.unwrap().path();
+            if other != path {
+                std::fs::remove_file(other).unwrap();
+            }
         }
-        std::fs::write(dir.join(name), text).unwrap();
     }
 
     /// Writes a file below the home.
@@ -109,9 +116,12 @@ impl Home {
         run("vouchsafe", &self.path(), ["secrets", "put", path], value.as_bytes()).await.ok()
     }
 
-    /// Makes an MCP key, kept in the home; returns its value.
+    /// Makes an MCP key that may make as many requests as a test can, kept in the home; returns its
+    /// value.
     pub async fn key(&self, name: &str, scopes: &str) -> String {
-        self.vouchsafe(["keys", "create", name, "--scopes", scopes, "--save"]).await.ok();
+        let rate = RATE_MAX.to_string();
+        let args = ["keys", "create", name, "--scopes", scopes, "--rate", &rate, "--save"];
+        self.vouchsafe(args).await.ok();
         self.read(format!("keys/{name}.key")).trim().to_owned()
     }
 
