@@ -142,7 +142,8 @@ async fn a_lost_daemon_is_said_and_an_answer_waits_for_its_return() {
     // What was pending stays in sight, and can be looked at.
     watch.shows("the agent's words: \"the ask for ONE\"").await;
     watch.types("dnot today\r").await;
-    watch.shows("no daemon answers").await;
+    // The note of the vote, which says what to do; that of the look says that it tries again.
+    watch.shows("start it with").await;
     watch.shows("not today_").await;
 
     daemon.again().await;
