@@ -59,6 +59,7 @@ async function the_inbox_is_live(person) {
 async function approving_by_mouse(person) {
   const id = await ask('asked/TWO', 'INC-1043: the report of the month');
   const tab = await person.signedIn();
+  await tab.still();
   await tab.press(`a[href="/approvals/${id}"]`);
   const text = await tab.text();
   for (const part of ['vouchsafe://secrets/asked/TWO', 'claude', 'INC-1043', 'Asked']) {
@@ -81,6 +82,7 @@ async function denying_by_keys(person) {
   const first = await ask('asked/THREE', 'INC-1044: the first');
   const second = await ask('asked/FOUR', 'INC-1045: the second');
   const tab = await person.signedIn();
+  await tab.still();
   const { keyboard } = tab.page;
   const focused = () =>
     tab.page.evaluate(() => document.activeElement.closest('[data-item]')?.id ?? '');
@@ -109,6 +111,7 @@ async function denying_by_keys(person) {
   await tab.sees('not on a Friday');
 
   await tab.goto('/inbox');
+  await tab.still();
   await keyboard.press('j');
   assert.equal(await focused(), below);
   await Promise.all([tab.page.waitForNavigation(), keyboard.press('a')]);
@@ -142,6 +145,8 @@ async function a_stale_page_answers_nothing(person) {
   tab.expects(409);
   await tab.goto(`/approvals/${id}`);
   await vouchsafe('deny', id, '--yes', '--reason', 'too late');
+  // It is said above the form, which moves by that.
+  await tab.sees('It was denied by');
   await tab.press('#approve button');
   await tab.sees('denied');
   await settled(id, 'denied');

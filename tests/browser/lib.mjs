@@ -95,7 +95,7 @@ export class Tab {
     });
     this.page.on('requestfailed', (request) => {
       const why = request.failure()?.errorText;
-      // Leaving a page ends what it was still listening to.
+      // Leaving a page ends what it was still listening to, and a font that it came without.
       if (why === 'net::ERR_ABORTED' && this.leaving(request)) return;
       note(`failed: ${request.url()} ${why}`);
     });
@@ -107,12 +107,15 @@ export class Tab {
       document.addEventListener('securitypolicyviolation', (event) => {
         console.error(`content policy: ${event.violatedDirective} ${event.blockedURI}`);
       });
+      document.addEventListener('htmx:afterSettle', () => {
+        window.isWrittenAnew = true;
+      });
     });
     return this;
   }
 
   leaving(request) {
-    return ['eventsource', 'fetch', 'xhr'].includes(request.resourceType());
+    return ['eventsource', 'fetch', 'font', 'xhr'].includes(request.resourceType());
   }
 
   // Answers with these statuses are part of the scenario.
@@ -142,6 +145,12 @@ export class Tab {
   // Presses the button of this name, and is on the page it leads to.
   async button(name) {
     await this.press(`::-p-aria([name="${name}"][role="button"])`);
+  }
+
+  // Waits until a page that is live has been written anew, as it is once when it is opened. While
+  // that happens nothing has the focus, and what is clicked may be gone before the button is up.
+  async still() {
+    await this.page.waitForFunction(() => window.isWrittenAnew);
   }
 
   // The text of the page's main part.

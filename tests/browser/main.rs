@@ -84,7 +84,7 @@ fn node(name: &str) -> Command {
 }
 
 async fn succeeds(mut node: Command, log: impl FnOnce() -> String) {
-    let output = tokio::time::timeout(LONG * 5, node.output()).await.unwrap().unwrap();
+    let output = tokio::time::timeout(LONG * 15, node.output()).await.unwrap().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     println!("{told}");
     let error = String::from_utf8_lossy(&output.stderr);
