@@ -215,7 +215,7 @@ mod tests {
         check(&[email.clone(), place, feed.clone()], &limited, requested(), &[]);
         let not_named = ["ann: the rule's channels do not reach them"];
         check(&[email.clone(), feed.clone()], &limited, requested(), &not_named);
-        check(&[feed.clone()], &ask(&people), requested(), &[]);
+        check(std::slice::from_ref(&feed), &ask(&people), requested(), &[]);
         let alerts = Channel { events: Events::from_iter([Event::Alert]), ..email };
         let not_carried = ["ann: no channel for people carries asks"];
         check(&[alerts, feed], &ask(&people), requested(), &not_carried);
