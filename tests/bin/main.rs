@@ -9,6 +9,7 @@ mod demo;
 mod exec;
 mod hardening;
 mod kill9;
+mod links;
 mod signals;
 mod start;
 mod watch;

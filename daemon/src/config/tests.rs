@@ -206,15 +206,14 @@ fn what_stands_before_the_daemon_is_checked() {
 
 #[test]
 fn links_that_lead_nowhere_are_warned_of() {
-    let webhook = "[notify.webhook.siem]\nurl = \"https://siem.example.com/x\"\n";
-    let told = parse(webhook);
-    let told = told.unwrap().warnings();
+    let email = "[notify.email]\nserver = \"smtp.example.com:587\"\nfrom = \"vault@example.com\"\n";
+    let told = parse(email).unwrap().warnings();
     assert_eq!(
         told,
-        ["the links in messages (webhook:siem) begin with http://127.0.0.1:7431, which other \
+        ["the links in messages (email) begin with http://127.0.0.1:7431, which other \
           machines may not reach; set http.public_url to where people's browsers reach the daemon"]
     );
-    let named = format!("[http]\npublic_url = \"https://vault.example.com\"\n{webhook}");
+    let named = format!("[http]\npublic_url = \"https://vault.example.com\"\n{email}");
     assert!(parse(&named).unwrap().warnings().is_empty());
     assert!(parse("").unwrap().warnings().is_empty());
 }
