@@ -261,7 +261,11 @@ fn holding(home: &Path, needle: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(home).unwrap() {
         let path = entry.unwrap().path();
-        let Ok(bytes) = fs::read(&path) else { continue };
+        let Ok(mut bytes) = fs::read(&path) else { continue };
+        // Much of the home is set aside, and empty.
+        while bytes.ends_with(&[0; 8_192]) {
+            bytes.truncate(bytes.len() - 4_096);
+        }
         if bytes.windows(needle.len()).any(|window| window == needle) {
             found.push(path.file_name().unwrap().to_str().unwrap().to_owned());
         }
