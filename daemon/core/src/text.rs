@@ -14,6 +14,10 @@ pub const REASON_CHARS_MAX: usize = 2_000;
 
 /// How many combining marks in a row are a way of writing; more are a way of hiding.
 const MARKS_MAX: usize = 4;
+/// How many letters in a row that look Latin are a word in disguise.
+const DISGUISE_CHARS_MIN: usize = 3;
+/// How many blanks in a row are a way of writing.
+const BLANKS_MAX: usize = 8;
 /// The most bytes that [`escape_untrusted`] makes of a character: `\u{10ffff}`.
 pub(crate) const ESCAPED_BYTES_MAX: usize = 10;
 
@@ -102,8 +106,11 @@ impl<'de> Deserialize<'de> for Reason {
 /// characters), private use, unassigned, line and paragraph separators, blank letters, variation
 /// selectors but for one of the first sixteen after a visible character, and combining marks with
 /// nothing to stand on or after the fourth in a row. Some scripts lose a joiner by this; their
-/// text stays readable. So is a Cyrillic letter, or a Greek one that looks Latin, in a word that
-/// has Latin letters too: it is there to be taken for another.
+/// text stays readable. So are letters that are there to be taken for others: a Cyrillic one, or a
+/// Greek one that looks Latin, in a word that has Latin letters too, or in a text in which no word
+/// of these alphabets has any other; and Latin letters and digits of another shape or width. And so
+/// are blanks that are no space of ordinary text, and those after the eighth in a row, which move
+/// what follows out of sight.
 pub fn escape_untrusted(text: &str) -> Escaped {
     let mut shown = String::with_capacity(text.len());
     let suspicious = escape_into(&mut shown, text);
@@ -116,10 +123,12 @@ pub(crate) fn escape_into(shown: &mut String, text: &str) -> bool {
     let mut suspicious = false;
     // Marks since the last character that something can stand on; none may stand at the start.
     let mut marks = MARKS_MAX;
+    let mut blanks = 0;
     let mut chars = imitations(text).peekable();
     while let Some((c, imitates)) = chars.next() {
+        blanks = if c.is_whitespace() { blanks + 1 } else { 0 };
         match class(c) {
-            _ if imitates => {
+            _ if imitates || blanks > BLANKS_MAX => {
                 shown.extend(c.escape_unicode());
                 suspicious = true;
                 marks = MARKS_MAX;
@@ -234,11 +243,7 @@ fn class(c: char) -> Class {
     }
     match c.general_category_group() {
         GeneralCategoryGroup::Other => Class::Hidden,
-        GeneralCategoryGroup::Separator
-            if c.general_category() != GeneralCategory::SpaceSeparator =>
-        {
-            Class::Hidden
-        }
+        GeneralCategoryGroup::Separator if !is_space(c) => Class::Hidden,
         // A spacing mark has a place of its own and piles up on nothing.
         GeneralCategoryGroup::Mark if c.general_category() != GeneralCategory::SpacingMark => {
             Class::Mark
@@ -252,18 +257,29 @@ fn class(c: char) -> Class {
     }
 }
 
+/// A space that ordinary text has: between words, without a break, narrow before French punctuation,
+/// and as wide as an ideograph.
+const fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\u{3000}')
+}
+
 /// The characters of a text, and whether each imitates a Latin one: it is Cyrillic, or Greek and
-/// looks Latin, in a word that holds Latin letters.
+/// looks Latin, in a word that holds Latin letters; or all that the text has of these alphabets
+/// looks Latin; or it is a Latin letter or a digit in another shape or width.
 ///
-/// By Unicode block, which is cheap and honest about what it finds: it does not see a word written
-/// in one foreign alphabet throughout, nor look-alikes from elsewhere. `μs`, `kΩ` and `Δt` pass.
+/// By Unicode block, which is cheap and honest about what it finds: it does not see look-alikes
+/// from elsewhere. `μs`, `kΩ` and `Δt` pass.
 fn imitations(text: &str) -> impl Iterator<Item = (char, bool)> {
     let foreign = |c: char| is_cyrillic(c) || is_latin_like_greek(c);
     let plain = text.is_ascii();
+    let disguised = !plain && is_disguised(text);
     let (mut in_word, mut mixed) = (false, false);
     text.char_indices().map(move |(at, c)| {
         if plain {
             return (c, false);
+        }
+        if is_shaped_latin(c) || (disguised && foreign(c)) {
+            return (c, true);
         }
         let part = is_part(c);
         if part && !in_word {
@@ -274,6 +290,81 @@ fn imitations(text: &str) -> impl Iterator<Item = (char, bool)> {
         in_word = part;
         (c, part && mixed && foreign(c))
     })
+}
+
+/// Whether a text has a word without Latin letters that has more than two Cyrillic or Greek ones
+/// (`α` alone is a sign of mathematics), and in all such words each of these looks Latin.
+fn is_disguised(text: &str) -> bool {
+    let mut disguised = false;
+    for word in text.split(|c| !is_part(c)).filter(|word| !word.contains(is_latin)) {
+        let foreign = word.chars().filter(|c| is_cyrillic(*c) || is_greek(*c));
+        let (mut count, mut alike) = (0, true);
+        for c in foreign {
+            count += 1;
+            alike &= is_latin_like_cyrillic(c) || is_latin_like_greek(c);
+        }
+        if !alike {
+            return false;
+        }
+        disguised |= count >= DISGUISE_CHARS_MIN;
+    }
+    disguised
+}
+
+/// A Latin letter or a digit in a shape for mathematics, in a circle, or as wide as an ideograph.
+const fn is_shaped_latin(c: char) -> bool {
+    matches!(c, '\u{1d400}'..='\u{1d6a5}' | '\u{1d7ce}'..='\u{1d7ff}' | '\u{24b6}'..='\u{24e9}'
+        | '\u{ff10}'..='\u{ff19}' | '\u{ff21}'..='\u{ff3a}' | '\u{ff41}'..='\u{ff5a}'
+        | '\u{1f130}'..='\u{1f189}')
+}
+
+const fn is_greek(c: char) -> bool {
+    matches!(c, '\u{370}'..='\u{3ff}' | '\u{1f00}'..='\u{1fff}')
+}
+
+/// By Unicode's list of confusable characters (UTS #39), those of one letter.
+const fn is_latin_like_cyrillic(c: char) -> bool {
+    matches!(
+        c,
+        'а' | 'е'
+            | 'о'
+            | 'р'
+            | 'с'
+            | 'у'
+            | 'х'
+            | 'і'
+            | 'ј'
+            | 'ѕ'
+            | 'һ'
+            | 'ԁ'
+            | 'ԛ'
+            | 'ԝ'
+            | 'ӏ'
+            | 'к'
+            | 'г'
+            | 'ѵ'
+            | 'А'
+            | 'В'
+            | 'Е'
+            | 'К'
+            | 'М'
+            | 'Н'
+            | 'О'
+            | 'Р'
+            | 'С'
+            | 'Т'
+            | 'У'
+            | 'Х'
+            | 'І'
+            | 'Ј'
+            | 'Ѕ'
+            | 'Ӏ'
+            | 'Ԛ'
+            | 'Ԝ'
+            | 'Һ'
+            | 'Ѵ'
+            | 'Ү'
+    )
 }
 
 /// Whether a word goes on with it.

@@ -25,6 +25,10 @@ fn honest_text_is_shown_as_it_is() {
         "5 μs at 10 kΩ, Δt",
         "DATABASE_URL из хранилища",
         "a\u{a0}b",
+        "α = 3, ρ < τ",
+        "у нас сор",
+        "    indented",
+        "全角（かっこ）\u{3000}です",
         "",
     ] {
         check(text, text, false);
@@ -57,6 +61,8 @@ fn what_hides_or_reorders_is_written_out() {
         ("a\u{301}\u{301}\u{301}\u{301}\u{301}b", "a\u{301}\u{301}\u{301}\u{301}\\u{301}b"),
         ("\u{301}a", "\\u{301}a"),
         ("a\n\u{20dd}", "a⏎\\u{20dd}"),
+        ("a\u{2003}b\u{2007}", "a\\u{2003}b\\u{2007}"),
+        ("a         b", "a        \\u{20}b"),
     ] {
         check(text, expect, true);
     }
@@ -70,6 +76,9 @@ fn what_imitates_a_latin_letter_is_written_out() {
         ("Αdmin", "\\u{391}dmin"),
         ("read vοuchsafe now", "read v\\u{3bf}uchsafe now"),
         ("e\u{301}а", "e\u{301}\\u{430}"),
+        ("раура asks", "\\u{440}\\u{430}\\u{443}\\u{440}\\u{430} asks"),
+        ("𝐚𝟎", "\\u{1d41a}\\u{1d7ce}"),
+        ("ａ１", "\\u{ff41}\\u{ff11}"),
     ] {
         check(text, expect, true);
     }
