@@ -170,6 +170,9 @@ impl Card {
             let lease = if changes { String::new() } else { format!(": {}", lease(item)) };
             self.line("", &format!("  rule \"{rule}\"{lease}"));
         }
+        if item.any_arguments {
+            self.line("", "  GOOD FOR ANY ARGUMENTS, not only for these");
+        }
     }
 
     fn arguments(&mut self, approval: &Approval) {

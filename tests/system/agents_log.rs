@@ -5,6 +5,7 @@ use vouchsafe_core::key::RATE_MAX;
 use vouchsafe_proto::v1::CreateKeyRequest;
 use vouchsafe_tests::daemon::{RULES, TestDaemon};
 use vouchsafe_tests::mcp::Agent;
+use vouchsafe_tests::pages::Browser;
 
 use crate::{check_refused, prompt_daemon};
 
@@ -132,6 +133,7 @@ async fn an_approved_search_is_bound_to_its_filters() {
     let approval = bob.the_pending().await;
     assert_eq!(approval.items[0].resource, "vouchsafe://audit");
     assert_eq!(approval.arguments, r#"{"action":"secret.read"}"#);
+    assert!(!approval.items[0].any_arguments);
     bob.approve(&approval).await.unwrap();
     let standing = auditor.call("await_approval", json!({ "approval_id": approval.id })).await;
     assert_eq!(standing.content["next"]["tool"], "query_audit");
@@ -149,7 +151,12 @@ async fn a_rule_that_binds_to_the_tool_approves_any_search() {
     let (daemon, auditor) = auditing(&bound).await;
     auditor.call("query_audit", json!({ "action": "secret.read" })).await;
     let bob = daemon.grpc("bob");
-    bob.approve(&bob.the_pending().await).await.unwrap();
+    let asked = bob.the_pending().await;
+    assert!(asked.items[0].any_arguments);
+    let page = Browser::signed_in(&daemon, "bob").await;
+    let page = page.get(&format!("/approvals/{}", asked.id)).await;
+    assert!(page.html.contains("Good for any arguments"), "{}", page.html);
+    bob.approve(&asked).await.unwrap();
     let other = json!({ "action": "key.*" });
     assert_eq!(auditor.call("query_audit", other).await.status(), "ok");
 }

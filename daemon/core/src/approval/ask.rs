@@ -175,6 +175,14 @@ impl Ask {
 }
 
 impl Item {
+    /// Whether what is approved is good for other arguments than those that are shown.
+    pub fn takes_any_arguments(&self) -> bool {
+        match self.resource {
+            Resource::Secret(_) | Resource::Policy => false,
+            Resource::Tool { .. } | Resource::Audit => self.rule.bind == Bind::Tool,
+        }
+    }
+
     fn identity(&self) -> serde_json::Value {
         json!({
             "resource": self.resource,

@@ -294,6 +294,9 @@ fn resources(ask: &Ask, facts: &mut Vec<Fact>) {
             };
             facts.push(Fact::new("Rule", text));
         }
+        if item.takes_any_arguments() {
+            facts.push(Fact::new("Good for", "any arguments, not only these"));
+        }
     }
     let more = ask.items.len().saturating_sub(RESOURCES_MAX);
     if more > 0 {

@@ -275,6 +275,7 @@ fn item(item: &Item) -> v1::ApprovalItem {
         description: shown(&item.description),
         follow_rotation: item.rule.follow_rotation,
         remember: item.rule.remember,
+        any_arguments: item.takes_any_arguments(),
     }
 }
 

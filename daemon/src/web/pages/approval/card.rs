@@ -226,6 +226,9 @@ fn item(ask: &Ask, item: &Item) -> Vec<Line> {
         String::new()
     };
     lines.push(soft(format!("Rule “{rule}”{lease}")));
+    if item.takes_any_arguments() {
+        lines.push(first("Good for any arguments, not only for these".to_owned()));
+    }
     lines
 }
 
