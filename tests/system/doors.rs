@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
+use vouchsafe_proto::v1::AuditFilter;
 use vouchsafe_tests::daemon::{TestDaemon, value_of};
 use vouchsafe_tests::events::{eventually, within};
 use vouchsafe_tests::mcp::{Agent, Exchange, LEGACY, MODERN, send, uri};
@@ -348,4 +349,33 @@ async fn a_connection_that_says_nothing_is_closed() {
     let mut rest = Vec::new();
     // Closed within seconds, whatever it says as a farewell.
     drop(within("the end", stream.read_to_end(&mut rest)).await);
+}
+
+#[tokio::test]
+async fn nobody_outside_hides_what_an_agent_is_refused_or_fills_the_log() {
+    let daemon = prompt_daemon().await;
+    let refused = async || {
+        daemon.sweep().await;
+        let filter = AuditFilter { action: "door.refused".to_owned(), ..AuditFilter::default() };
+        daemon.admin().log(filter).await
+    };
+    let http = client();
+    for _ in 0..50 {
+        let turned_away = send(http.post(daemon.mcp_url()).bearer_auth("vs_mcp_nonsense")).await;
+        assert_eq!(turned_away.status, StatusCode::UNAUTHORIZED);
+    }
+    // Twenty by themselves, and the others counted in one.
+    assert_eq!(refused().await.len(), 21);
+    let blind = daemon.agent("blind");
+    for _ in 0..3 {
+        blind.call("query_audit", json!({})).await;
+    }
+    let log = refused().await;
+    let by_name = log.iter().filter(|entry| entry["actor"]["name"] == "blind");
+    assert_eq!((log.len(), by_name.count()), (24, 3));
+    daemon.advance(Duration::from_secs(5)).await;
+    for _ in 0..3 {
+        send(http.post(daemon.mcp_url()).bearer_auth("vs_mcp_nonsense")).await;
+    }
+    assert_eq!(refused().await.len(), 26, "one by itself, and two counted");
 }

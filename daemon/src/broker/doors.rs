@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use vouchsafe_core::audit::{Action, Actor, ActorKind, Entry, Outcome, Proof, Via};
 use vouchsafe_core::caller::{Agent, Claims, Identity, Role, Transport, User, UserRecord};
@@ -13,8 +14,12 @@ use super::setup::project_archived;
 use super::{Broker, Code, Refused, Stop, entries, refusal};
 use crate::store::{KeyRecord, KeyStanding, Reader, TokenHash, Tx};
 
-/// Refusals at doors that get an entry each, in any one second; more are counted together.
-const REFUSALS_PER_SECOND: u32 = 20;
+/// Refusals of one caller that get an entry each, at once; then one each so often. More are counted
+/// together. Whoever is unknown shares with all who are, so that nobody who is known can be hidden,
+/// and the log, which nothing is taken out of, cannot be filled from outside.
+const REFUSALS_AT_ONCE: u32 = 20;
+const REFUSAL_EVERY_UNKNOWN: Duration = Duration::from_secs(5);
+const REFUSAL_EVERY_KNOWN: Duration = Duration::from_secs(1);
 /// Things to say in the log that may wait for the next sweep.
 const NOTES_MAX: usize = 10_000;
 
@@ -26,13 +31,28 @@ pub(super) struct Doors {
 
 #[derive(Debug, Default)]
 struct Seen {
-    second: i64,
-    in_second: u32,
+    /// How many refusals of whom get an entry yet.
+    allowances: HashMap<Turned, Allowance>,
     /// Refusals beyond those that get an entry each, by door and code.
     counted: HashMap<(&'static str, Code), u64>,
     notes: Vec<Entry>,
     keys: HashMap<KeyId, UnixTime>,
     users: HashMap<UserId, UnixTime>,
+}
+
+/// Who was turned away, as far as that is known.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Turned {
+    Unknown,
+    Agent(KeyId),
+    Person(UserId),
+}
+
+/// Entries that are left, as of a time.
+#[derive(Clone, Copy, Debug)]
+struct Allowance {
+    left: u32,
+    since: UnixTime,
 }
 
 /// Taken from the doors, to be written.
@@ -68,15 +88,13 @@ impl Doors {
     }
 
     /// Whether a refusal gets an entry of its own; if not, it has been counted.
-    fn gets_entry(&self, door: &'static str, code: Code, now: UnixTime) -> bool {
+    fn gets_entry(&self, who: Turned, door: &'static str, code: Code, now: UnixTime) -> bool {
         let mut seen = self.seen();
-        let second = now.ms().div_euclid(1_000);
-        if seen.second != second {
-            seen.second = second;
-            seen.in_second = 0;
-        }
-        seen.in_second = seen.in_second.saturating_add(1);
-        if seen.in_second <= REFUSALS_PER_SECOND {
+        let full = Allowance { left: REFUSALS_AT_ONCE, since: now };
+        let allowance = seen.allowances.entry(who).or_insert(full);
+        allowance.refill(who, now);
+        if allowance.left > 0 {
+            allowance.left -= 1;
             return true;
         }
         *seen.counted.entry((door, code)).or_default() += 1;
@@ -116,6 +134,23 @@ impl Doors {
             door_entry(door).detail("code", code.as_str()).detail("count", count)
         }));
         Notes { entries, keys: seen.keys.drain().collect(), users: seen.users.drain().collect() }
+    }
+}
+
+impl Allowance {
+    /// Adds what time has brought since.
+    fn refill(&mut self, who: Turned, now: UnixTime) {
+        let every = match who {
+            Turned::Unknown => REFUSAL_EVERY_UNKNOWN,
+            Turned::Agent(_) | Turned::Person(_) => REFUSAL_EVERY_KNOWN,
+        };
+        let passed = now.since(self.since).as_millis() / every.as_millis();
+        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
+        self.left = self.left.saturating_add(passed).min(REFUSALS_AT_ONCE);
+        // A clock that was set back begins anew.
+        if passed > 0 || now < self.since {
+            self.since = now;
+        }
     }
 }
 
@@ -173,7 +208,7 @@ impl Broker {
     /// Notes in the log that a door itself turned somebody away. Never waits.
     pub fn refuse_door(&self, door: &'static str, refused: &Refused) {
         self.inner.count.refused(door, refused.code.as_str());
-        if self.inner.doors.gets_entry(door, refused.code, self.now().wall) {
+        if self.inner.doors.gets_entry(Turned::Unknown, door, refused.code, self.now().wall) {
             self.inner.doors.note(refusal(door_entry(door), refused));
         }
     }
@@ -182,7 +217,8 @@ impl Broker {
     pub async fn refuse_user(&self, user: &User, call: &str, refused: Refused) -> Refused {
         let door = user.identity.via().as_str();
         self.inner.count.refused(door, refused.code.as_str());
-        if self.inner.doors.gets_entry(door, refused.code, self.now().wall) {
+        let who = Turned::Person(user.id);
+        if self.inner.doors.gets_entry(who, door, refused.code, self.now().wall) {
             let entry = entries::by_user(Action::DOOR_REFUSED, user).detail("call", call);
             return self.refuse(entry, refused).await;
         }
@@ -192,7 +228,7 @@ impl Broker {
     /// Says in the log that somebody was refused who answers in Slack.
     pub(super) async fn refuse_slack(&self, entry: Entry, refused: Refused) -> Refused {
         self.inner.count.refused("slack", refused.code.as_str());
-        if self.inner.doors.gets_entry("slack", refused.code, self.now().wall) {
+        if self.inner.doors.gets_entry(Turned::Unknown, "slack", refused.code, self.now().wall) {
             return self.refuse(entry, refused).await;
         }
         refused
@@ -208,7 +244,8 @@ impl Broker {
     pub async fn refuse_agent(&self, agent: &Agent, call: &str, refused: Refused) -> Refused {
         let door = door_of(agent.claims.transport);
         self.inner.count.refused(door, refused.code.as_str());
-        if self.inner.doors.gets_entry(door, refused.code, self.now().wall) {
+        let who = Turned::Agent(agent.key);
+        if self.inner.doors.gets_entry(who, door, refused.code, self.now().wall) {
             let entry = entries::by_agent(Action::DOOR_REFUSED, agent).detail("call", call);
             return self.refuse(entry, refused).await;
         }
@@ -219,7 +256,8 @@ impl Broker {
     pub(super) fn note_refused(&self, agent: &Agent, refused: &Refused) {
         let door = door_of(agent.claims.transport);
         self.inner.count.refused(door, refused.code.as_str());
-        if self.inner.doors.gets_entry(door, refused.code, self.now().wall) {
+        let who = Turned::Agent(agent.key);
+        if self.inner.doors.gets_entry(who, door, refused.code, self.now().wall) {
             let entry = entries::by_agent(Action::DOOR_REFUSED, agent);
             self.inner.doors.note(refusal(entry, refused));
         }
@@ -351,7 +389,7 @@ impl Broker {
 
     pub(super) async fn turned_away(&self, door: &'static str, refused: Refused) -> Refused {
         self.inner.count.refused(door, refused.code.as_str());
-        if self.inner.doors.gets_entry(door, refused.code, self.now().wall) {
+        if self.inner.doors.gets_entry(Turned::Unknown, door, refused.code, self.now().wall) {
             return self.refuse(door_entry(door), refused).await;
         }
         refused
