@@ -142,7 +142,7 @@ async fn a_key_has_a_hundred_asks_open_at_most() {
                 &answer,
                 "TOO_MANY_PENDING",
                 "100 asks of this key wait for people already",
-                "Wait for answers with `await_approval`, or take some back with `withdraw_approval`.",
+                "Wait for answers with `await_approval`, or ask for several at once.",
             );
         }
     }

@@ -1,5 +1,7 @@
 //! How much a key may do.
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
 use serde_json::json;
 use tonic::Code;
@@ -48,7 +50,7 @@ async fn a_key_makes_so_many_requests_in_a_minute_and_is_told_when_it_may_go_on(
     daemon.add_key_as(CreateKeyRequest { rate: 3, ..key("slow") }).await;
     for second in 0..3 {
         assert_eq!(knock(&daemon.agent("slow")).await.status, StatusCode::OK, "{second}");
-        daemon.advance(std::time::Duration::from_secs(10)).await;
+        daemon.advance(Duration::from_secs(10)).await;
     }
     let check = async |daemon: &TestDaemon, wait: u64| {
         let exchange = knock(&daemon.agent("slow")).await;
@@ -69,7 +71,7 @@ async fn a_key_makes_so_many_requests_in_a_minute_and_is_told_when_it_may_go_on(
     daemon.restart().await;
     check(&daemon, 30).await;
     assert_eq!(show(&daemon, "slow").await.rate_left, 0);
-    daemon.advance(std::time::Duration::from_secs(30)).await;
+    daemon.advance(Duration::from_secs(30)).await;
     assert_eq!(show(&daemon, "slow").await.rate_left, 1);
     assert_eq!(knock(&daemon.agent("slow")).await.status, StatusCode::OK);
     check(&daemon, 10).await;
@@ -297,4 +299,21 @@ async fn a_key_is_shown_and_logged_with_all_that_is_set() {
         assert_eq!(details["monthly"], 100);
         assert_eq!(details["expires_at"], "2026-11-21T11:00:00.000Z");
     }
+}
+
+#[tokio::test]
+async fn what_is_asked_and_taken_back_makes_no_room_to_ask_for_more() {
+    let daemon = TestDaemon::builder().block_for(Duration::ZERO).start().await;
+    let claude = daemon.agent("claude");
+    for _ in 0..100 {
+        let approval = claude.read("production/DB").await.approval();
+        let arguments = json!({ "approval_id": approval });
+        assert_eq!(claude.call("withdraw_approval", arguments).await.status(), "withdrawn");
+    }
+    let refused = claude.read("production/DB").await;
+    check_refused_as(&refused, "TOO_MANY_PENDING");
+    assert!(refused.message().contains("100 were taken back within the hour"), "{refused:?}");
+    assert_eq!(daemon.agent("cursor").read("production/DB").await.status(), "pending");
+    daemon.advance(minutes(61)).await;
+    assert_eq!(claude.read("production/DB").await.status(), "pending");
 }

@@ -236,15 +236,23 @@ impl Wish {
             self.check_reason(rule)?;
         }
         let (pending, _) = tx.count_asks(self.agent.key, tx.now().wall)?;
-        if pending >= PENDING_MAX {
-            return Err(Refused::new(
-                Code::TooManyPending,
-                format!("{pending} asks of this key wait for people already"),
-                "Wait for answers with `await_approval`, or take some back with `withdraw_approval`.",
-            )
-            .into());
+        // People were told of what was taken back, too: it makes no room to tell them of more.
+        let hour = tx.now().wall.minus(Duration::from_hours(1));
+        let withdrawn = tx.count_withdrawn(self.agent.key, hour)?;
+        if pending.saturating_add(withdrawn) < PENDING_MAX {
+            return Ok(());
         }
-        Ok(())
+        let (message, next) = if withdrawn == 0 {
+            let message = format!("{pending} asks of this key wait for people already");
+            (message, "Wait for answers with `await_approval`, or ask for several at once.")
+        } else {
+            let message = format!(
+                "{pending} asks of this key wait for people, and {withdrawn} were taken back \
+                 within the hour"
+            );
+            (message, "Wait for answers with `await_approval`, and ask for less.")
+        };
+        Err(Refused::new(Code::TooManyPending, message, next).into())
     }
 
     /// Checks the reason by a rule.

@@ -152,6 +152,18 @@ impl Reader<'_> {
         Ok((pending.unwrap_or(0), asked.unwrap_or(0)))
     }
 
+    /// How many asks since a time a key has taken back.
+    pub fn count_withdrawn(&self, key: KeyId, since: UnixTime) -> Result<u32, StoreError> {
+        let withdrawn = self.query_opt(
+            "-- count_withdrawn
+             SELECT COUNT(*) FROM approvals
+             WHERE key_id = $1 AND asked_at >= $2 AND status = 'withdrawn'",
+            params![key.to_string(), since.ms()],
+            |row| row.get(0),
+        )?;
+        Ok(withdrawn.unwrap_or(0))
+    }
+
     /// Approvals newest first, from before `before`.
     pub fn approvals_before(
         &self,
