@@ -263,7 +263,7 @@ async fn an_ask_that_nobody_heard_of_is_not_denied_and_alarms_the_operator() {
         "[notify]\nprivate_hosts = [\"127.0.0.1\"]\n\
          [notify.webhook.chat]\nurl = \"{}\"\ntemplate = \"discord\"\n\
          [notify.webhook.alarms]\nurl = \"{}\"\nsecrets_file = \"hook.secrets\"\n\
-         events = [\"alert\"]\n",
+         events = [\"alert\", \"approval.*\"]\n",
         dead.url("/chat"),
         other.url("/alarms"),
     );
@@ -276,6 +276,8 @@ async fn an_ask_that_nobody_heard_of_is_not_denied_and_alarms_the_operator() {
     let claude = daemon.agent("claude");
     let asked = claude.read("production/DB").await.approval();
     eventually("a try", || async { (!dead.seen().is_empty()).then_some(()) }).await;
+    // A program has it, but nobody who could answer.
+    once(&daemon, "webhook:alarms", 1, DeliveryStatus::Sent).await;
     daemon.advance(minutes(61)).await;
     let told = claude.read("production/DB").await;
     assert_eq!(told.status(), "expired");
@@ -292,7 +294,7 @@ async fn an_ask_that_nobody_heard_of_is_not_denied_and_alarms_the_operator() {
     let alarm = other.first("the alarm", |seen| seen.body.contains("Nobody was reached")).await;
     assert_eq!(alarm.kind(), "alert");
     let warned = warnings(&daemon).await;
-    assert!(warned.contains("1 asks of the last 24 hours"), "{warned}");
+    assert!(warned.contains("1 of the asks of the last 24 hours"), "{warned}");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ CREATE TABLE deliveries (
     event        TEXT NOT NULL,              -- immutable
     channel      TEXT NOT NULL,              -- immutable
     user_id      TEXT REFERENCES users (id), -- null: whoever looks at the channel's place
+    heard        INTEGER NOT NULL,           -- 1: people hear of it by this, as far as is known
     project      TEXT,                       -- by name; null: about none
     approval_id  TEXT REFERENCES approvals (id),
     lane         TEXT NOT NULL,              -- those of one lane leave one after the other

@@ -121,7 +121,7 @@ pub(super) fn expire(tx: &Tx<'_>, pending: Pending) -> Result<Approval, Stop> {
         Approval::Expired(expired)
             if expired.cause == ExpiryCause::Unanswered
                 && expired.votes.is_empty()
-                && !tx.was_delivered(expired.ask.id)? =>
+                && !tx.was_heard_of(expired.ask.id)? =>
         {
             Ok(Approval::Expired(Expired { cause: ExpiryCause::NobodyReached, ..expired }))
         }

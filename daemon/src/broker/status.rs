@@ -212,7 +212,7 @@ impl Broker {
         if unheard.approvals > 0 {
             let asks = unheard.approvals;
             warnings.push(format!(
-                "{asks} asks of the last 24 hours expired, and no message about them had \
+                "{asks} of the asks of the last 24 hours expired, and no message about them had \
                  reached anybody (`vouchsafe audit --action approval.unreached`)."
             ));
         }

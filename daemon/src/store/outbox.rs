@@ -302,12 +302,12 @@ impl Reader<'_> {
         )
     }
 
-    /// Whether any message about an approval was delivered.
-    pub fn was_delivered(&self, approval: ApprovalId) -> Result<bool, StoreError> {
+    /// Whether any message about an approval was delivered by which people hear of it.
+    pub fn was_heard_of(&self, approval: ApprovalId) -> Result<bool, StoreError> {
         let found = self.query_opt(
-            "-- was_delivered
+            "-- was_heard_of
              SELECT 1 FROM deliveries
-             WHERE approval_id = $1 AND status IN ('sent', 'answered') LIMIT 1",
+             WHERE approval_id = $1 AND status IN ('sent', 'answered') AND heard LIMIT 1",
             params![approval.to_string()],
             |_| Ok(()),
         )?;
@@ -392,13 +392,14 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Queues a message, unless the same entry was told to the same over the same channel.
-    pub fn insert_delivery(&mut self, delivery: &Delivery) -> Result<(), StoreError> {
+    /// Queues a message, unless the same entry was told to the same over the same channel. `heard`:
+    /// people hear of it by this.
+    pub fn insert_delivery(&mut self, delivery: &Delivery, heard: bool) -> Result<(), StoreError> {
         self.execute(
             "-- insert_delivery
              INSERT INTO deliveries (id, seq, event, channel, user_id, project, approval_id, lane,
-                                     status, held, due_at, give_up_at, queued_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                                     status, held, due_at, give_up_at, queued_at, heard)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
              ON CONFLICT DO NOTHING",
             params![
                 delivery.id.to_string(),
@@ -414,6 +415,7 @@ impl Tx<'_> {
                 delivery.due_at.map(UnixTime::ms),
                 delivery.give_up_at.ms(),
                 delivery.queued_at.ms(),
+                heard,
             ],
         )?;
         Ok(())

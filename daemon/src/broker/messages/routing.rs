@@ -106,9 +106,10 @@ fn route(tx: &mut Tx<'_>, routes: &Routes) -> Result<bool, Stop> {
         for planned in plan(channels, &occasion, tx.now().wall) {
             number += 1;
             let id = routes.id(number);
+            let heard = routes.is_heard(&planned.channel);
             let message = delivery(tx, happened, planned, id, routes.give_up_after);
             if !is_said_already(tx, &message, channels)? {
-                tx.insert_delivery(&message)?;
+                tx.insert_delivery(&message, heard)?;
             }
         }
         tx.routed(happened.seq)?;
@@ -128,6 +129,14 @@ fn is_said_already(
 }
 
 impl Routes {
+    /// Whether people hear of what this channel takes. What another program reads tells nobody, but
+    /// where there is nothing else: there it may be how people hear.
+    fn is_heard(&self, name: &ChannelName) -> bool {
+        let for_people = self.channels.iter().any(|channel| !channel.feed);
+        let feed = self.channels.iter().any(|channel| channel.name == *name && channel.feed);
+        !(for_people && feed)
+    }
+
     fn id(&self, number: u64) -> MessageId {
         let hash = digest(&SHA256, &[&self.salt[..], &number.to_be_bytes()].concat());
         let mut bits = [0; ID_BYTES];
