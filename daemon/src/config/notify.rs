@@ -5,12 +5,14 @@ mod slack;
 mod webhook;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
 use vouchsafe_core::route::ChannelName;
+use vouchsafe_core::text::echo;
 use vouchsafe_core::time::{format_duration, parse_duration};
 
 pub(crate) use self::email::mailbox;
@@ -71,6 +73,15 @@ pub(super) struct NotifyTable {
     webhook: BTreeMap<Spanned<String>, webhook::Table>,
 }
 
+/// Whether a text is the name of one host, or its address.
+fn is_host(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    text.parse::<IpAddr>().is_ok() || (text.len() <= 253 && text.split('.').all(label))
+}
+
 impl Check<'_> {
     pub(super) fn notify(&mut self, table: NotifyTable, home: &Path) -> Notify {
         let mut notify = Notify::default();
@@ -79,7 +90,15 @@ impl Check<'_> {
             let given = self.time(&field, "notify.give_up_after", &range);
             notify.give_up_after = given.unwrap_or(GIVE_UP_AFTER);
         }
+        let private = table.private_hosts.as_ref().map_or(0, |field| field.span().start);
         notify.private_hosts = self.names(table.private_hosts, "notify.private_hosts");
+        if let Some(odd) = notify.private_hosts.iter().find(|name| !is_host(name)) {
+            let message =
+                format!("notify.private_hosts has `{}`, which is no host", echo(odd, 100));
+            let mend = "write names and addresses, such as \"chat.internal\" or \"10.0.0.7\": each \
+                        on its own, without a scheme or a port";
+            self.problem(private, message, mend);
+        }
         notify.email = table.email.and_then(|table| email::read(self, table, home));
         for (name, table) in table.slack {
             let private = &notify.private_hosts;

@@ -151,10 +151,13 @@ impl Check<'_> {
         let text = field.get_ref();
         let parsed = host_and_port(text);
         if parsed.is_none() {
-            let message = format!(
-                "notify.email.server is `{}`, which is no name and port",
-                echo(text, ECHO_CHARS)
-            );
+            // It may hold a password.
+            let said = if text.contains('@') {
+                "an address with a login".to_owned()
+            } else {
+                format!("`{}`", echo(text, ECHO_CHARS))
+            };
+            let message = format!("notify.email.server is {said}, which is no name and port");
             self.problem(field.span().start, message, mend);
         }
         parsed

@@ -219,7 +219,13 @@ impl Slip<'_, '_> {
         if fits {
             return Some(text.to_owned());
         }
-        let message = format!("{}.api_base is `{}`", self.field, echo(text, 100));
+        // It may hold a password.
+        let said = if text.contains('@') {
+            "an address with a login".to_owned()
+        } else {
+            format!("`{}`", echo(text, 100))
+        };
+        let message = format!("{}.api_base is {said}", self.field);
         let mend = "write an https address, or take it away; http is for hosts that \
                     notify.private_hosts names";
         self.check.problem(field.span().start, message, mend);

@@ -98,6 +98,17 @@ fn what_is_wrong_is_said_with_its_line_and_what_to_do() {
              take it away; http is for hosts that notify.private_hosts names",
         ),
         (
+            bot("channel = \"C1\"\napi_base = \"https://me:secret@slack.com/api\"\n"),
+            ":5: notify.slack.ops.api_base is an address with a login; write an https address, or \
+             take it away; http is for hosts that notify.private_hosts names",
+        ),
+        (
+            "[notify]\nprivate_hosts = [\"chat.internal\", \"::1\", \"10.0.0.0/8\"]\n".to_owned(),
+            ":2: notify.private_hosts has `10.0.0.0/8`, which is no host; write names and \
+             addresses, such as \"chat.internal\" or \"10.0.0.7\": each on its own, without a \
+             scheme or a port",
+        ),
+        (
             bot("channel = \"C1\"\nevents = [\"tea\"]\n"),
             ":5: notify.slack.ops.events: `tea` is no event; name events such as \
              \"approval.requested\", \"approval.*\" or \"*\"",
