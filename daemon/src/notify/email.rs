@@ -64,6 +64,13 @@ impl Mailer {
             SmtpTls::None => Secured::Here,
         };
         let address = (config.host.clone(), config.port);
+        let server = Server::new(
+            address,
+            letterhead.sender(),
+            secured,
+            credentials,
+            (config.connections, config.timeout),
+        );
         Ok(Self {
             channel: Channel {
                 name: ChannelName::email(),
@@ -74,7 +81,7 @@ impl Mailer {
                 at_once: config.connections,
             },
             letterhead,
-            server: Server::new(address, secured, credentials, config.connections, config.timeout),
+            server,
             unsaid,
         })
     }

@@ -48,6 +48,11 @@ impl Letterhead {
         Some(Self { from: mailbox(&config.from)?, reply_to })
     }
 
+    /// Whom mails are from.
+    pub(super) const fn sender(&self) -> &Address {
+        &self.from.email
+    }
+
     /// Writes a mail to one address; or says why there is none to be written.
     ///
     /// The same message is the same bytes each time, its `Message-ID` and `Date` with it, so that

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
@@ -100,20 +101,29 @@ pub(super) enum Cause {
     Smtp(Error),
 }
 
+/// What we call ourselves to a server: the name of this machine where it is a whole one, and else
+/// the domain that mails are from. Servers turn away a name that can be nobody's (RFC 5321, 4.1.1.1).
+fn hello(from: &Address) -> ClientId {
+    match ClientId::default() {
+        ClientId::Domain(name) if !name.contains('.') => ClientId::Domain(from.domain().to_owned()),
+        whole => whole,
+    }
+}
+
 impl Server {
     pub(super) fn new(
         (host, port): (String, u16),
+        from: &Address,
         secured: Secured,
         credentials: Option<Credentials>,
-        connections: usize,
-        timeout: Duration,
+        (connections, timeout): (usize, Duration),
     ) -> Self {
         Self {
             host,
             port,
             secured,
             credentials,
-            hello: ClientId::default(),
+            hello: hello(from),
             timeout,
             room: Semaphore::new(connections),
             parked: Mutex::new(Vec::new()),
