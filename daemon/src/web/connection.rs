@@ -39,8 +39,8 @@ pub struct Limits {
     pub headers: Duration,
     /// Between two requests of an HTTP/2 connection.
     pub idle: Duration,
-    /// How long requests may be under way with none beginning or ending; none where answers may
-    /// go on for ever.
+    /// How long requests may be under way with none beginning, going on or ending; none where
+    /// answers may rest for ever.
     pub stalled: Option<Duration>,
 }
 
@@ -88,7 +88,7 @@ where
         let answer = app.clone().oneshot(request);
         async move {
             let response = answer.await?;
-            Ok::<_, Infallible>(response.map(|body| Counted { body, _under_way: under_way }))
+            Ok::<_, Infallible>(response.map(|body| Counted { body, under_way }))
         }
     });
     let builder = builder(limits);
@@ -163,6 +163,8 @@ async fn quiet(mut seen: watch::Receiver<Seen>, limits: Limits) {
 struct Seen {
     begun: u64,
     ended: u64,
+    /// Pieces of answers: a stream that goes on is not stalled.
+    pieces: u64,
 }
 
 #[derive(Debug, Default)]
@@ -174,7 +176,7 @@ struct UnderWay(Arc<watch::Sender<Seen>>);
 /// An answer whose end is counted.
 struct Counted {
     body: Body,
-    _under_way: UnderWay,
+    under_way: UnderWay,
 }
 
 impl Activity {
@@ -202,7 +204,11 @@ impl HttpBody for Counted {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(Some(_))) {
+            self.under_way.0.send_modify(|seen| seen.pieces = seen.pieces.wrapping_add(1));
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
 use futures_util::FutureExt as _;
+use futures_util::stream::unfold;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -198,7 +199,8 @@ async fn listening(limits: Limits) -> (SocketAddr, Tasks, Arc<Slow>) {
     let tasks = Tasks::new();
     let slow = Arc::<Slow>::default();
     let there = Arc::clone(&slow);
-    let app = Router::new().route("/", get(|| async { "hello" })).route(
+    let app = Router::new().route("/", get(|| async { "hello" })).route("/stream", get(stream));
+    let app = app.route(
         "/slow",
         get(|| async move {
             there.come.notify_one();
@@ -209,6 +211,17 @@ async fn listening(limits: Limits) -> (SocketAddr, Tasks, Arc<Slow>) {
     tasks.spawn_vital_loop("http", serve("http", listener, app, limits, tasks.clone()));
     (address, tasks, slow)
 }
+
+/// A little now and then, over more time than a stalled answer has.
+async fn stream() -> Body {
+    Body::from_stream(unfold(0, |sent| async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        (sent < PIECES).then_some((Ok::<_, Infallible>("piece "), sent + 1))
+    }))
+}
+
+/// Pieces of that.
+const PIECES: usize = 10;
 
 #[derive(Default)]
 struct Slow {
@@ -253,6 +266,20 @@ async fn an_idle_connection_is_closed_after_its_answer() {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     assert!(until_closed(&mut stream).await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn an_answer_that_goes_on_is_not_stalled() {
+    let limits = Limits { stalled: Some(Duration::from_secs(2)), ..Limits::default() };
+    let (address, _tasks, _slow) = listening(limits).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = b"GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    assert_eq!(until_closed(&mut stream).await.matches("piece ").count(), PIECES);
+    // One that rests is cut off.
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(!until_closed(&mut stream).await.contains("late"));
 }
 
 #[tokio::test]
