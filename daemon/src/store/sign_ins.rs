@@ -148,14 +148,14 @@ impl Reader<'_> {
         )
     }
 
-    /// The newest code that was sent to a user, good or not: those before it are good for nothing.
+    /// The code that was sent to a user last, where it was not used: there is one at most.
     pub fn newest_code(&self, user: UserId) -> Result<Option<SignIn>, StoreError> {
         self.query_opt(
             "-- newest_code
              SELECT id, kind, mac, user_id, token_id, approval_id, digest, tries, made_at,
                     expires_at, used_at IS NOT NULL
-             FROM sign_ins WHERE user_id = $1 AND kind = 'code'
-             ORDER BY made_at DESC, id DESC LIMIT 1",
+             FROM sign_ins WHERE user_id = $1 AND kind = 'code' AND used_at IS NULL
+             ORDER BY made_at DESC LIMIT 1",
             params![user.to_string()],
             sign_in,
         )
@@ -315,6 +315,17 @@ impl Tx<'_> {
             params![at.ms(), id.to_string()],
         )?;
         Ok(used == 1)
+    }
+
+    /// Ends the codes that were sent to a user so far: the next one is the only one that is good.
+    pub fn end_codes(&mut self, user: UserId, at: UnixTime) -> Result<(), StoreError> {
+        self.execute(
+            "-- end_codes
+             UPDATE sign_ins SET used_at = $1
+             WHERE user_id = $2 AND kind = 'code' AND used_at IS NULL",
+            params![at.ms(), user.to_string()],
+        )?;
+        Ok(())
     }
 
     /// Ends what was sent to a user's address: codes and links that were not used, and sessions that

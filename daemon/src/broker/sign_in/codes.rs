@@ -112,6 +112,15 @@ impl Broker {
         present: Option<&User>,
     ) -> Result<SignedIn, Refused> {
         let code = Zeroizing::new(code.trim().to_owned());
+        // What can be nobody's takes no turn at the writer.
+        let id = parse(&code).map(|(id, _)| id);
+        let there = match id {
+            Some(id) => self.look("sign_in", move |r| Ok(r.sign_in(id)?.is_some())).await?,
+            None => false,
+        };
+        if !there {
+            return Err(self.turned_away("web", wrong()).await);
+        }
         let found = move |tx: &mut Tx<'_>, vault: &Vault| {
             let Some((id, secret)) = parse(&code) else { return Ok(None) };
             let Some(found) = tx.sign_in(id)? else { return Ok(None) };
@@ -212,6 +221,7 @@ impl Broker {
                     return Ok(Err(nowhere_to()));
                 };
                 let until = now.plus(CODE_MAX);
+                tx.end_codes(record.id, now)?;
                 tx.insert_sign_in(&fresh(id, kind, &mac, record.id, token_id, (now, until)))?;
                 tx.append(&entry.clone().detail("user", record.name.as_str()))?;
                 Ok(Ok(record))
