@@ -1,8 +1,12 @@
-"""A mail server that reads what it takes: `smtp_server.py TLS USER PASSWORD COUNT CERT KEY`.
+"""A mail server that reads what it takes: `smtp_server.py TLS USER PASSWORD COUNT CERT KEY MOODS`.
 
 TLS is `starttls` or `implicit`. Prints its port, takes COUNT mails from whoever has logged in, and
 reads each as Python's own parser does by default. Ends with an error at the first one that has a
 defect, or is not what it should be.
+
+MOODS, with commas between them, is what becomes of the first mails, one each: `fail` for good,
+`later`, `stall` until the other side gives up, `die` before the mail is taken, `die-taken` after.
+The others are taken.
 """
 
 import asyncio
@@ -40,12 +44,23 @@ def check(raw):
 
 
 class Handler:
-    def __init__(self, count):
+    def __init__(self, count, moods):
         self.left = count
+        self.moods = moods.split(",") if moods else []
         self.done = asyncio.get_running_loop().create_future()
         self.threads = set()
 
     async def handle_DATA(self, server, session, envelope):
+        mood = self.moods.pop(0) if self.moods else "take"
+        if mood == "fail":
+            return "550 5.7.1 not of this kind"
+        if mood == "later":
+            return "451 4.3.0 come again"
+        if mood == "stall":
+            await asyncio.sleep(WAIT_SECONDS_MAX)
+        if mood == "die":
+            server.transport.abort()
+            return "421 4.4.2 gone"
         try:
             assert session.authenticated and envelope.mail_from == "vouchsafe@broker.example"
             mail = check(envelope.original_content)
@@ -55,16 +70,19 @@ class Handler:
         except BaseException as error:
             self.done.set_exception(error)
             return "554 not as it should be"
+        if mood == "die-taken":
+            server.transport.abort()
+            return "421 4.4.2 gone"
         self.left -= 1
         if not self.left:
             self.done.set_result(None)
         return "250 read"
 
 
-async def main(tls, user, password, count, cert, key):
+async def main(tls, user, password, count, cert, key, moods=""):
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(cert, key)
-    handler = Handler(int(count))
+    handler = Handler(int(count), moods)
 
     def authenticator(server, session, envelope, mechanism, data):
         said = (data.login.decode(), data.password.decode())
