@@ -235,8 +235,8 @@ impl Config {
             return Vec::new();
         }
         vec![format!(
-            "the links in messages ({}) begin with http://{}, which other machines may not reach; \
-             set http.public_url to where people's browsers reach the daemon",
+            "the links in messages ({}) lead to what http.listen has, {}, which other machines may \
+             not reach; set http.public_url to where people's browsers reach the daemon",
             channels.join(", "),
             self.http.listen
         )]

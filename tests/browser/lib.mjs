@@ -1,7 +1,8 @@
 // What the scenarios share: a browser that notes whatever goes wrong in it, a person at its pages,
 // an agent at the other door, and the person's command line.
 //
-// The environment says where things are: URL (the daemon), VOUCHSAFE (the program), VOUCHSAFE_HOME,
+// The environment says where things are: URL (the pages), AGENTS (the address
+// for agents), VOUCHSAFE (the program), VOUCHSAFE_HOME,
 // CHROMIUM, NODE_MODULES, SCREENSHOTS, and the scenario's tokens and keys.
 
 import assert from 'node:assert/strict';
@@ -226,7 +227,7 @@ export class Tab {
 
 // An agent calls a tool; its result. What needs people comes back pending.
 export async function call(tool, args, key = process.env.KEY) {
-  const response = await fetch(`${BASE}/mcp`, {
+  const response = await fetch(process.env.AGENTS, {
     method: 'POST',
     headers: {
       accept: 'application/json, text/event-stream',

@@ -40,7 +40,7 @@ async fn operators_work_on_the_pages() {
 async fn every_page_is_fit_to_be_seen() {
     let gallery = gallery().await;
     let mut node = node("gallery");
-    node.env("URL", gallery.daemon.url("")).envs(&gallery.places);
+    node.env("URL", gallery.daemon.page("")).envs(&gallery.places);
     succeeds(node, String::new).await;
 }
 
@@ -60,7 +60,8 @@ async fn daemon() -> RealDaemon {
 /// Plays `NAME.mjs` against a daemon.
 async fn plays(daemon: &RealDaemon, name: &str) {
     let mut node = node(name);
-    node.env("URL", daemon.url(""))
+    node.env("URL", daemon.page(""))
+        .env("AGENTS", daemon.url("/mcp"))
         .env("VOUCHSAFE", program("vouchsafe"))
         .env("VOUCHSAFE_HOME", daemon.path())
         .env("TOKEN", daemon.admin_token())

@@ -17,6 +17,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 use vouchsafe_core::key::RATE_MAX;
+use vouchsafe_core::route::LOCAL_NAME;
 use vouchsafe_core::time::UnixTime;
 use vouchsafe_proto::v1::{
     CreateKeyRequest, CreateUserRequest, ReloadPolicyRequest, ReloadPolicyResponse, Role,
@@ -152,6 +153,11 @@ impl TestDaemon {
     /// Another address of the same listener.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.running().http_addr)
+    }
+
+    /// Where a page is.
+    pub fn page(&self, path: &str) -> String {
+        format!("http://{LOCAL_NAME}:{}{path}", self.running().http_addr.port())
     }
 
     /// Somebody by name, with their token.

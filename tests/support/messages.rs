@@ -48,6 +48,7 @@ pub fn asks(number: u8) -> Message {
         whole: false,
         one_time: Some(format!("https://vault.example.com/link/{TOKEN}")),
         until: UnixTime::parse_rfc3339("2026-11-21T11:44:00Z").unwrap(),
+        respond: format!("https://vault.example.com/v1/approvals/{}/respond", approval()),
     };
     let answer = Some(Box::new(answer));
     let body = Body::Facts { facts, answer, approval: Some(approval()), outcome: None };

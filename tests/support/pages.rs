@@ -10,6 +10,8 @@ use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COO
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder};
 
+use vouchsafe_core::route::LOCAL_NAME;
+
 use crate::daemon::TestDaemon;
 
 /// The cookie of the pages.
@@ -43,8 +45,10 @@ impl Browser {
     pub fn new(daemon: &TestDaemon) -> Self {
         // An error means that another test of this binary was first.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let client = Client::builder().redirect(Policy::none()).build().unwrap();
-        Self { client, base: daemon.url(""), cookie: None }
+        // As browsers do by themselves.
+        let here = ([127, 0, 0, 1], 0).into();
+        let client = Client::builder().redirect(Policy::none()).resolve(LOCAL_NAME, here);
+        Self { client: client.build().unwrap(), base: daemon.page(""), cookie: None }
     }
 
     /// One that somebody has signed in with, by their token.
@@ -57,7 +61,7 @@ impl Browser {
 
     /// Goes to the same daemon at its new address.
     pub fn moved(&mut self, daemon: &TestDaemon) {
-        self.base = daemon.url("");
+        self.base = daemon.page("");
     }
 
     /// Where the pages are.

@@ -171,7 +171,7 @@ impl World {
             &digest,
             self.daemon.clock.now().wall.plus(minutes(60)),
         );
-        made.await.unwrap().strip_prefix(&self.daemon.url("")).unwrap().to_owned()
+        made.await.unwrap().strip_prefix(&self.daemon.page("")).unwrap().to_owned()
     }
 
     /// Codes of refusals in the log, oldest first.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, ORIGIN, SET_COOKIE};
+use reqwest::header::{CONTENT_TYPE, HOST, ORIGIN, SET_COOKIE};
 use vouchsafe_proto::v1::{
     CreateSignInCodeRequest, DisableUserRequest, IssueTokenRequest, Role, ShowStatusRequest,
 };
@@ -41,7 +41,7 @@ async fn dashboard(daemon: &TestDaemon, name: &str) -> String {
     let request = CreateSignInCodeRequest {};
     let made = daemon.grpc(name).users().create_sign_in_code(request).await.unwrap().into_inner();
     let (page, code) = made.url.split_once("#code=").unwrap();
-    assert_eq!(page, daemon.url("/signin"));
+    assert_eq!(page, daemon.page("/signin"));
     code.to_owned()
 }
 
@@ -387,6 +387,24 @@ async fn every_page_says_what_browsers_must_not_do() {
     }
     let old = nobody.get("/assets/0000000000000000/app.css").await;
     assert_eq!((old.status, old.headers["cache-control"].to_str().unwrap()), (404, "no-store"));
+}
+
+#[tokio::test]
+async fn the_pages_are_at_a_name_that_no_other_program_has() {
+    let daemon = TestDaemon::start().await;
+    let browser = Browser::new(&daemon);
+    let port = daemon.url("").rsplit(':').next().unwrap().to_owned();
+    let form = fields(&[("token", daemon.token("bob"))]);
+    for name in ["127.0.0.1", "localhost", "LOCALHOST.", "[::1]"] {
+        let host = format!("{name}:{port}");
+        let get = browser.request(Method::GET, "/inbox?project=default").header(HOST, &host);
+        let led = shown(get).await;
+        assert_eq!((led.status, led.location()), (303, &*daemon.page("/inbox?project=default")));
+        let post = browser.form("/signin", &form).header(HOST, &host);
+        let refused = shown(post.header(ORIGIN, format!("http://{host}"))).await;
+        assert_eq!((refused.status, refused.cookie()), (400, None), "{name}");
+        assert!(refused.html.contains(&daemon.page("")), "{}", refused.html);
+    }
 }
 
 #[tokio::test]

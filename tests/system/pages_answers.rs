@@ -205,7 +205,7 @@ async fn link(daemon: &TestDaemon, name: &str, id: &str) -> String {
     let address = format!("{name}@example.com");
     reached_at(daemon, name, &address).await;
     let made = link_to(daemon, name, &address, id).await;
-    made.unwrap().strip_prefix(&daemon.url("")).unwrap().to_owned()
+    made.unwrap().strip_prefix(&daemon.page("")).unwrap().to_owned()
 }
 
 /// The link of a mail that goes to this address.
@@ -317,7 +317,7 @@ async fn mails_hold_links_where_these_are_on() {
     daemon.sweep().await;
     let mail = server.arrived(1).await.remove(0);
     let text = String::from_utf8(mail.raw).unwrap().replace("=\r\n", "");
-    let base = daemon.url("/link/");
+    let base = daemon.page("/link/");
     let token: String = text
         .split_once(&base)
         .unwrap()

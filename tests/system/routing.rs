@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use vouchsafe_proto::v1::{DeliveryStatus, UpdateUserRequest};
+use vouchsafe_core::key::RATE_MAX;
+use vouchsafe_proto::v1::{
+    CreateKeyRequest, CreateProjectRequest, DeliveryStatus, PutSecretRequest, Role,
+    UpdateUserRequest,
+};
 use vouchsafe_tests::daemon::TestDaemon;
 use vouchsafe_tests::events::eventually;
 use vouchsafe_tests::hook::{Received, Receiver};
@@ -240,4 +244,62 @@ async fn a_rule_limits_its_asks_to_the_channels_that_it_names() {
     let unknown = daemon.load_rules(&rules("notify = [\"slack:none\"]")).await;
     let told = &unknown.problems[0];
     assert!(told.message.contains("there is no channel `slack:none`"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_digest_tells_nothing_of_a_project_that_its_reader_has_left() {
+    let smtp = SmtpServer::start(Tls::None).await;
+    let mut daemon = mailing(&smtp, &rules("")).await;
+    let admin = daemon.admin();
+    let shop = CreateProjectRequest { name: "shop".to_owned(), monthly: 0 };
+    admin.projects().create_project(shop).await.unwrap();
+    daemon.write_rules("shop/rules.toml", &rules(""));
+    let loaded = daemon.reload().await;
+    assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+    let till = CreateKeyRequest {
+        project: "shop".to_owned(),
+        name: "till".to_owned(),
+        scopes: vec!["secrets:read".to_owned(), "secrets:reveal".to_owned()],
+        owner: "ann".to_owned(),
+        rate: RATE_MAX,
+        ..CreateKeyRequest::default()
+    };
+    daemon.add_key_as(till).await;
+    let pin = PutSecretRequest {
+        project: "shop".to_owned(),
+        path: "production/PIN".to_owned(),
+        value: b"1234".to_vec(),
+        ..PutSecretRequest::default()
+    };
+    admin.secrets().put_secret(pin).await.unwrap();
+    let in_project = |project: &str, roles: &[Role]| UpdateUserRequest {
+        name: "bob".to_owned(),
+        project: project.to_owned(),
+        roles: roles.iter().map(|role| (*role).into()).collect(),
+        set_roles: true,
+        digest: "0 11 * * *".to_owned(),
+        ..UpdateUserRequest::default()
+    };
+    for project in ["default", "shop"] {
+        prefers(&daemon, in_project(project, &[Role::Approver])).await;
+    }
+    prefers(&daemon, in_project("", &[])).await;
+
+    let left = daemon.agent("till").read("production/PIN").await.approval();
+    let kept = daemon.agent("claude").read("production/DB").await.approval();
+    assert_eq!(told(&smtp, 2).await, ["cat", "cat"]);
+    prefers(&daemon, in_project("shop", &[])).await;
+    daemon.advance(minutes(61)).await;
+    assert_eq!(told(&smtp, 3).await, ["bob", "cat", "cat"]);
+    let digest = smtp.taken().into_iter().find(|mail| mail.to.contains("bob")).unwrap();
+    let text = String::from_utf8_lossy(&digest.raw).replace("=\r\n", "");
+    assert!(text.contains(&kept), "{text}");
+    assert!(!text.contains(&left) && !text.contains("PIN"), "{text}");
+    let problem = eventually("that it was not sent", || async {
+        let shown = daemon.admin().show(&left).await.unwrap().deliveries;
+        let bobs = shown.into_iter().find(|message| message.user == "bob")?;
+        (bobs.status() == DeliveryStatus::Failed).then_some(bobs.problem)
+    })
+    .await;
+    assert_eq!(problem, "the user may not see that project any more");
 }

@@ -18,7 +18,7 @@ pub use self::channel::{
     Audience, CHANNELS_MAX, Channel, ChannelName, ChannelNameError, DeliveryStatus, UnknownStatus,
 };
 pub use self::event::{Event, EventError, Events};
-pub use self::message::{Answerable, Body, Fact, Line, Message, Recipient};
+pub use self::message::{Answerable, Body, Fact, LOCAL_NAME, Line, Message, Recipient};
 pub use self::outcome::{Again, Receipt, Undelivered};
 pub use self::plan::{Hold, Occasion, Person, Planned, plan};
 pub use self::preferences::{

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Deserialize;
 use toml::Spanned;
+use vouchsafe_core::route::LOCAL_NAME;
 use vouchsafe_core::text::echo;
 
 use super::Http;
@@ -86,7 +87,18 @@ impl Check<'_> {
             self.problem(at, message, mend);
             return None;
         }
-        if plain.is_some_and(|authority| !is_loopback(authority)) {
+        if authority.is_some_and(is_shared) {
+            let message = format!(
+                "http.public_url is `{}`, a name that every program on this machine has: each would \
+                 be shown the cookies of the pages",
+                echo(text, NAME_ECHO_CHARS)
+            );
+            let mend =
+                format!("take it away: the pages are at http://{LOCAL_NAME} and the port then");
+            self.problem(at, message, &mend);
+            return None;
+        }
+        if plain.is_some_and(|authority| !is_local(authority)) {
             let message = format!(
                 "http.public_url is `{}`, and without TLS browsers keep nobody signed in: their \
                  cookie is for https:// alone, and for this very machine",
@@ -119,13 +131,23 @@ impl Check<'_> {
     }
 }
 
-/// Whether a host, with or without a port, is this very machine wherever it is asked for.
-fn is_loopback(authority: &str) -> bool {
-    let host = match authority.strip_prefix('[') {
+/// Whether a host, with or without a port, is this very machine by a name that every program on it
+/// has.
+fn is_shared(authority: &str) -> bool {
+    let host = host(authority);
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Whether it is this very machine by a name of its own: RFC 6761, section 6.3.
+fn is_local(authority: &str) -> bool {
+    host(authority).to_ascii_lowercase().ends_with(".localhost")
+}
+
+fn host(authority: &str) -> &str {
+    match authority.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or(rest, |(host, _)| host),
         None => authority.split_once(':').map_or(authority, |(host, _)| host),
-    };
-    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    }
 }
 
 #[cfg(test)]
@@ -133,21 +155,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_very_machine_has_few_names() {
-        for (authority, own) in [
-            ("localhost", true),
-            ("LOCALHOST:7431", true),
-            ("127.0.0.1:7431", true),
-            ("127.8.8.8", true),
-            ("[::1]:7431", true),
-            ("[::1]", true),
-            ("localhost.example.com", false),
-            ("10.0.0.1", false),
-            ("[2001:db8::1]:80", false),
-            ("vault.example.com:7431", false),
-            ("127.0.0.1.example.com", false),
+    fn this_very_machine_has_shared_names_and_others() {
+        for (authority, shared, local) in [
+            ("localhost", true, false),
+            ("LOCALHOST:7431", true, false),
+            ("127.0.0.1:7431", true, false),
+            ("127.8.8.8", true, false),
+            ("[::1]:7431", true, false),
+            ("[::1]", true, false),
+            ("vouchsafe.LOCALHOST:7431", false, true),
+            ("localhost.example.com", false, false),
+            ("10.0.0.1", false, false),
+            ("[2001:db8::1]:80", false, false),
+            ("vault.example.com:7431", false, false),
+            ("127.0.0.1.example.com", false, false),
         ] {
-            assert_eq!(is_loopback(authority), own, "{authority}");
+            assert_eq!((is_shared(authority), is_local(authority)), (shared, local), "{authority}");
         }
     }
 }

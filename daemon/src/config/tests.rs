@@ -192,8 +192,19 @@ fn what_stands_before_the_daemon_is_checked() {
         "/home/vouchsafe.toml:2: http.trusted_proxies has `10.0.0.0/33`, which is no address and no \
          network; write addresses such as 127.0.0.1 or 10.0.0.0/8"
     );
-    for url in ["https://vault.example.com", "http://localhost:7431", "http://[::1]:7431/"] {
+    for url in ["https://vault.example.com", "http://vault.localhost:7431/"] {
         assert!(parse(&format!("[http]\npublic_url = \"{url}\"\n")).is_ok(), "{url}");
+    }
+    for url in ["http://localhost:7431", "https://[::1]"] {
+        let error = parse(&format!("[http]\npublic_url = \"{url}\"\n")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "/home/vouchsafe.toml:2: http.public_url is `{url}`, a name that every program on \
+                 this machine has: each would be shown the cookies of the pages; take it away: \
+                 the pages are at http://vouchsafe.localhost and the port then"
+            )
+        );
     }
     let error = parse("[http]\npublic_url = \"http://vault.example.com\"\n").unwrap_err();
     assert_eq!(
@@ -210,8 +221,10 @@ fn links_that_lead_nowhere_are_warned_of() {
     let told = parse(email).unwrap().warnings();
     assert_eq!(
         told,
-        ["the links in messages (email) begin with http://127.0.0.1:7431, which other \
-          machines may not reach; set http.public_url to where people's browsers reach the daemon"]
+        [
+            "the links in messages (email) lead to what http.listen has, 127.0.0.1:7431, which other \
+          machines may not reach; set http.public_url to where people's browsers reach the daemon"
+        ]
     );
     let named = format!("[http]\npublic_url = \"https://vault.example.com\"\n{email}");
     assert!(parse(&named).unwrap().warnings().is_empty());

@@ -5,7 +5,7 @@
 //! are no browsers, so no origin is let in that the operator has not listed. Our own pages may send
 //! to our own pages, and to nothing else.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{Request, State};
 use axum::http::header::{HOST, ORIGIN};
@@ -13,6 +13,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
+use vouchsafe_core::route::LOCAL_NAME;
 
 use super::Web;
 use crate::broker::{Code, Refused};
@@ -192,6 +193,14 @@ pub(super) fn comes_from_us(uri: &Uri, headers: &HeaderMap) -> bool {
     }
 }
 
+/// Whether a request asks for this machine by a name that whatever else is on it has, too.
+pub(super) fn asks_for_shared_name(uri: &Uri, headers: &HeaderMap) -> bool {
+    asked_for(uri, headers).is_none_or(|host| {
+        let bare = host.name.trim_start_matches('[').trim_end_matches(']');
+        bare == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    })
+}
+
 /// Whether a browser may have sent this from one of our own pages and not have said so: they send
 /// no referrer, and what says it instead is sent over TLS and to this very machine alone.
 fn hides_its_page(headers: &HeaderMap) -> bool {
@@ -221,15 +230,16 @@ impl Host {
         plain.then_some(Self { name, port })
     }
 
-    /// The names of an address that is listened on: itself, and `localhost` where that leads to it.
+    /// The names of an address that is listened on: itself, and where they lead to it, `localhost`
+    /// and [`LOCAL_NAME`].
     fn all_of(bound: SocketAddr) -> Vec<Self> {
         let port = Some(bound.port());
         let ip = bound.ip();
         let own = match ip {
-            std::net::IpAddr::V4(ip) => ip.to_string(),
-            std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
         };
-        let local = ["localhost", "127.0.0.1", "[::1]"];
+        let local = ["localhost", "127.0.0.1", "[::1]", LOCAL_NAME];
         let mut names = Vec::new();
         if !ip.is_unspecified() {
             names.push(own);
@@ -281,6 +291,9 @@ mod tests {
             ("127.0.0.1:7431", true),
             ("localhost:7431", true),
             ("LOCALHOST:7431", true),
+            ("vouchsafe.localhost:7431", true),
+            ("vouchsafe.localhost:7432", false),
+            ("other.localhost:7431", false),
             ("[::1]:7431", true),
             ("vault.example.com", true),
             ("vault.example.com:8443", true),

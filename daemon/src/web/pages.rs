@@ -27,17 +27,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_FRAME_OPTIONS,
 };
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{Redirect, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 
 use self::events::Streams;
-use crate::broker::Broker;
+use self::layout::{Shell, refused_page};
+use super::guard;
+use crate::broker::{Broker, Refused};
 
 /// What every page may load and be: our own files, and nothing written into it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; \
@@ -70,8 +73,25 @@ pub(super) fn router(broker: &Broker) -> Router {
         .merge(link::routes())
         .merge(events::routes())
         .route("/assets/{version}/{file}", get(assets::asset))
+        .layer(from_fn_with_state(pages.clone(), at_our_name))
         .layer(from_fn_with_state(pages.clone(), dress))
         .with_state(pages)
+}
+
+/// Leads whoever asks for the pages by a name that other programs on this machine have, too, to a
+/// name that is ours: a cookie knows no ports, and would be shown to all of them.
+async fn at_our_name(State(pages): State<Pages>, request: Request, next: Next) -> Response {
+    if !guard::asks_for_shared_name(request.uri(), request.headers()) {
+        return next.run(request).await;
+    }
+    let base = pages.broker.base_url();
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let next = format!("Go to {base} and do it there.");
+        let refused = Refused::invalid("this is not the address of the pages", next);
+        return refused_page(Shell::outside("Refused"), &refused);
+    }
+    let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+    Redirect::to(&format!("{base}{path}")).into_response()
 }
 
 /// The headers that every page has.

@@ -9,6 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tokio::process::Child;
+use vouchsafe_core::route::LOCAL_NAME;
 
 use super::command::command;
 use super::{Home, LONG, until};
@@ -59,6 +60,12 @@ impl RealDaemon {
     /// An URL of the HTTP door: `http://127.0.0.1:PORT` and this path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.run.http)
+    }
+
+    /// Where a page is.
+    pub fn page(&self, path: &str) -> String {
+        let (_, port) = self.run.http.rsplit_once(':').unwrap();
+        format!("http://{LOCAL_NAME}:{port}{path}")
     }
 
     /// All that it and its predecessors on this home wrote to standard error.

@@ -8,6 +8,11 @@ use crate::approval::ApprovalDigest;
 use crate::id::{ApprovalId, MessageId};
 use crate::time::UnixTime;
 
+/// The name of the pages on this machine, where they have no public one. Browsers take it for this
+/// machine (RFC 6761, section 6.3). It is ours alone, for a cookie goes to each port of the name that
+/// set it, and on `localhost` there is much else, such as whatever an agent has just written.
+pub const LOCAL_NAME: &str = "vouchsafe.localhost";
+
 /// One message to one person, or to one place.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message {
@@ -98,6 +103,8 @@ pub struct Answerable {
     pub one_time: Option<String>,
     /// Until when it can be answered.
     pub until: UnixTime,
+    /// Where a program sends an answer, for which people go to the message's link.
+    pub respond: String,
 }
 
 /// One message in a digest.

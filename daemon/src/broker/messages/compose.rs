@@ -1,26 +1,34 @@
 //! What a message says, as things stand when it leaves.
 
+use std::net::SocketAddr;
+
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
 use vouchsafe_core::approval::Approval;
 use vouchsafe_core::caller::{Role, UserRecord};
 use vouchsafe_core::id::{ID_BYTES, LeaseId, MessageId, UserId};
 use vouchsafe_core::route::{
-    Answerable, Audience, Body, Channel, DeliveryStatus, Event, Fact, Line, Message, Recipient,
-    telling,
+    Answerable, Audience, Body, Channel, DeliveryStatus, Event, Fact, LOCAL_NAME, Line, Message,
+    Recipient, telling,
 };
 
 use super::super::{Broker, Stop};
+use super::queue::Parcel;
 use super::routing;
 use crate::store::{Delivery, Reader};
 
 /// Messages of one approval that are looked at for what a new one replaces.
 const EARLIER_MAX: u32 = 1_000;
 
+/// Why somebody is not told of what they may not see.
+const NOT_THEIRS: &str = "the user may not see that project any more";
+
 /// What every message of a channel has in common.
 pub(super) struct Composer {
-    /// How links begin.
-    pub(super) base: String,
+    /// How links to pages begin.
+    pages: String,
+    /// How addresses for programs begin.
+    door: String,
     pub(super) channel: Channel,
 }
 
@@ -32,14 +40,36 @@ struct Said {
 }
 
 impl Broker {
-    /// How links to the web pages begin.
+    /// How links to the web pages begin: as the operator says; or where the door is, and on this
+    /// machine alone under [`LOCAL_NAME`].
     pub fn base_url(&self) -> String {
+        of_pages(&self.door_url())
+    }
+
+    /// How addresses for programs begin.
+    fn door_url(&self) -> String {
         match (&self.inner.settings.public_url, self.inner.mcp_url.get()) {
             (Some(url), _) => url.clone(),
             (None, Some(mcp)) => mcp.trim_end_matches("/mcp").to_owned(),
             // Before the door is open nobody is told anything.
             (None, None) => String::new(),
         }
+    }
+
+    /// Whoever writes what goes over this channel.
+    pub(super) fn composer(&self, channel: &Channel) -> Composer {
+        Composer { pages: self.base_url(), door: self.door_url(), channel: channel.clone() }
+    }
+}
+
+/// How links to the pages begin, by how addresses for programs do.
+fn of_pages(door: &str) -> String {
+    let address = door.strip_prefix("http://").and_then(|address| address.parse().ok());
+    match address {
+        Some(listen) if SocketAddr::ip(&listen).is_loopback() => {
+            format!("http://{LOCAL_NAME}:{}", listen.port())
+        }
+        Some(_) | None => door.to_owned(),
     }
 }
 
@@ -54,7 +84,10 @@ impl Composer {
             Ok(to) => to,
             Err(why) => return Ok(Err(why)),
         };
-        let said = said(reader, delivery)?;
+        let mut said = said(reader, delivery)?;
+        if let Body::Facts { answer: Some(answer), .. } = &mut said.body {
+            answer.respond = format!("{}/v1/approvals/{}/respond", self.door, answer.approval);
+        }
         Ok(Ok(Message {
             id: delivery.id,
             event: delivery.event,
@@ -68,8 +101,35 @@ impl Composer {
         }))
     }
 
-    /// Several messages of one person, as one.
-    pub(super) fn digest(
+    /// Several messages of one person, as one: those that they may still know of. The others are
+    /// given up.
+    pub(super) fn digests(
+        &self,
+        reader: &Reader<'_>,
+        deliveries: Vec<Delivery>,
+    ) -> Result<Vec<Parcel>, Stop> {
+        let (mut known, mut others) = (Vec::new(), Vec::new());
+        for delivery in deliveries {
+            let user = delivery.user.map_or(Ok(None), |id| reader.user(id))?;
+            let knows = match user {
+                Some(user) => may_know(reader, &user, &delivery)?,
+                None => false,
+            };
+            if knows { known.push(delivery) } else { others.push(delivery) }
+        }
+        let mut parcels = Vec::new();
+        if !known.is_empty() {
+            let message = self.digest(reader, &known)?;
+            parcels.push(Parcel { deliveries: known, message });
+        }
+        if !others.is_empty() {
+            parcels.push(Parcel { deliveries: others, message: Err(NOT_THEIRS.to_owned()) });
+        }
+        Ok(parcels)
+    }
+
+    /// Several messages of one person, as one; they may know of each.
+    fn digest(
         &self,
         reader: &Reader<'_>,
         deliveries: &[Delivery],
@@ -114,8 +174,9 @@ impl Composer {
         }))
     }
 
-    fn link(&self, page: &str) -> String {
-        format!("{}{page}", self.base)
+    /// A page's address.
+    pub(super) fn link(&self, page: &str) -> String {
+        format!("{}{page}", self.pages)
     }
 
     /// Whom it goes to; none: to the channel's place. Or why it cannot.
@@ -137,7 +198,7 @@ impl Composer {
             return Ok(Err("the user is disabled".to_owned()));
         };
         if !may_know(reader, &user, delivery)? {
-            return Ok(Err("the user may not see that project any more".to_owned()));
+            return Ok(Err(NOT_THEIRS.to_owned()));
         }
         Ok(self.addressed(&user).map(Some))
     }
@@ -240,6 +301,7 @@ fn about_approval(event: Event, approval: &Approval) -> Said {
             whole,
             one_time: None,
             until: pending.deadline().wall,
+            respond: String::new(),
         })),
         Approval::Approved(_)
         | Approval::Denied(_)

@@ -14,7 +14,6 @@ use super::super::{
     Broker, ChannelTest, ChannelView, Code, DeliveryQuery, Page, Paged, Refused, Retry, Stop,
     entries, random,
 };
-use super::compose::Composer;
 use crate::store::{Before, Delivery, DeliveryFilter, Reader};
 
 /// Messages that are queued again at once at most.
@@ -75,7 +74,7 @@ impl Broker {
                 users::find(reader, &by.name)
             })
             .await?;
-        let composer = Composer { base: self.base_url(), channel: known.clone() };
+        let composer = self.composer(&known);
         let to = match known.audience {
             Audience::Place => None,
             Audience::Email | Audience::SlackUser => {
@@ -98,7 +97,7 @@ impl Broker {
             to,
             headline: format!("Vouchsafe reaches you over {channel}"),
             body: Body::Test { by: user.name.clone() },
-            link: Some(format!("{}/inbox", composer.base)),
+            link: Some(composer.link("/inbox")),
             replaces: Vec::new(),
         };
         let result = self.inner.post.deliver(channel, &message).await;

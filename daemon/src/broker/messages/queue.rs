@@ -16,7 +16,6 @@ use vouchsafe_core::time::{Now, UnixTime};
 
 use super::super::{Broker, Refused, Stop, entries, random};
 use super::Pause;
-use super::compose::Composer;
 use crate::store::{Delivery, Held, Reader, Tx};
 
 /// Messages that one look takes at most.
@@ -84,7 +83,7 @@ impl Broker {
         if most == 0 {
             return Ok(Vec::new());
         }
-        let composer = Composer { base: self.base_url(), channel: channel.clone() };
+        let composer = self.composer(channel);
         let (carrier, busy) = (channel.clone(), busy.clone());
         let digest_max = match channel.audience {
             Audience::Email | Audience::Place => DIGEST_MAX,
@@ -122,10 +121,7 @@ impl Broker {
                                 deliveries.push(delivery);
                             }
                         }
-                        if !deliveries.is_empty() {
-                            let message = composer.digest(reader, &deliveries)?;
-                            parcels.push(Parcel { deliveries, message });
-                        }
+                        parcels.extend(composer.digests(reader, deliveries)?);
                     }
                 }
                 Ok((parcels, moot))

@@ -4,7 +4,6 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use vouchsafe_core::id::ApprovalId;
 use vouchsafe_core::route::{Answerable, Body, Fact, Line, Message};
 
 /// The version of the shape.
@@ -41,7 +40,7 @@ struct Data<'m> {
     /// The page about it; null where there is none.
     link: Option<&'m str>,
     /// How to answer; null where there is nothing to answer.
-    answer: Option<Answer>,
+    answer: Option<Answer<'m>>,
     /// Several messages as one, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     messages: Vec<Earlier<'m>>,
@@ -65,7 +64,7 @@ struct Told<'m> {
 
 /// How to answer an approval.
 #[derive(Debug, Serialize)]
-struct Answer {
+struct Answer<'m> {
     /// What an answer has to carry, 64 hexadecimal digits.
     digest: String,
     /// What people compare.
@@ -75,7 +74,7 @@ struct Answer {
     /// Until when, RFC 3339 in UTC.
     until: String,
     /// Where to send the answer: a POST with a user token.
-    respond: Option<String>,
+    respond: &'m str,
 }
 
 /// One of several messages.
@@ -99,7 +98,7 @@ pub(super) fn body(message: &Message) -> Option<Value> {
     };
     let (kind, data) = match &message.body {
         Body::Facts { facts, answer, outcome, .. } => {
-            let answer = answer.as_deref().map(|answer| answer_of(answer, message.link.as_deref()));
+            let answer = answer.as_deref().map(answer_of);
             let facts = facts.iter().map(told).collect();
             let outcome = outcome.as_deref();
             (message.event.as_str(), Data { facts, outcome, answer, ..base })
@@ -137,18 +136,12 @@ fn line(line: &Line) -> Earlier<'_> {
     }
 }
 
-fn answer_of(answer: &Answerable, link: Option<&str>) -> Answer {
+fn answer_of(answer: &Answerable) -> Answer<'_> {
     Answer {
         digest: answer.digest.to_string(),
         short_digest: answer.digest.short(),
         whole: answer.whole,
         until: answer.until.rfc3339(),
-        respond: link.and_then(|link| respond(link, answer.approval)),
+        respond: &answer.respond,
     }
-}
-
-/// Beside the approval's page.
-fn respond(link: &str, approval: ApprovalId) -> Option<String> {
-    let base = link.strip_suffix(&format!("/approvals/{approval}"))?;
-    Some(format!("{base}/v1/approvals/{approval}/respond"))
 }

@@ -24,6 +24,7 @@ fn asks(reason: &str) -> Message {
         whole: true,
         one_time: None,
         until: UnixTime::parse_rfc3339("2026-11-21T10:00:00Z").unwrap(),
+        respond: format!("https://v.example/v1/approvals/{}/respond", approval()),
     };
     Message {
         id: MessageId::from_random([1; 10]),

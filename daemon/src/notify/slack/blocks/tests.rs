@@ -35,6 +35,7 @@ fn asked(facts: Vec<Fact>, whole: bool) -> Message {
         whole,
         one_time: Some("https://vouchsafe.example.com/link/SECRET".to_owned()),
         until: UnixTime::from_ms(1_795_258_800_000),
+        respond: String::new(),
     };
     Message {
         id: MessageId::from_random([2; 10]),
