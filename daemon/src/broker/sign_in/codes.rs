@@ -44,8 +44,8 @@ impl Broker {
     }
 
     /// Sends a code to the address of the user of this name or address, if there is one. Whoever
-    /// asks learns nothing of that: all of it happens after this has answered, or not at all where too many are
-    /// being sent. Refuses an address that asks or fails too often.
+    /// asks learns nothing of that: all of it happens after this has answered, or not at all where
+    /// too many are being sent. Refuses an address that asks or fails too often.
     pub fn send_code(&self, name: &str, address: &str) -> Result<(), Refused> {
         let now = self.now().wall;
         self.inner.signing.check(address, now)?;
