@@ -78,3 +78,6 @@ CREATE TABLE sign_ins (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sign_ins_by_user ON sign_ins (user_id, made_at);
 CREATE INDEX sign_ins_over ON sign_ins (expires_at);
+
+-- What a key has taken back, counted at each of its asks.
+CREATE INDEX approvals_withdrawn ON approvals (key_id, asked_at) WHERE status = 'withdrawn';
