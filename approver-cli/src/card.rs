@@ -204,7 +204,7 @@ impl Card {
         if approval.reason_suspicious {
             self.line(
                 "",
-                "CAUTION: it held hidden or steering characters, written out as \\u{...}",
+                "CAUTION: it held hidden, steering or look-alike characters, written out as \\u{...}",
             );
         }
     }

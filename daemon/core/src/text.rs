@@ -27,7 +27,7 @@ pub struct Escaped {
     /// The text, on one line, with nothing in it that cannot be seen.
     pub text: String,
     /// There was something in it that honest text seldom holds: invisible or reordering
-    /// characters, a flood of marks, or a word in two alphabets.
+    /// characters, a flood of marks or blanks, or letters that are there to be taken for others.
     pub suspicious: bool,
 }
 
